@@ -1,0 +1,1 @@
+"""Prefect blocks: credentials and keys, and how to get a client from them."""

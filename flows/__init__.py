@@ -1,0 +1,1 @@
+"""Order only: what comes after what, in parallel or not."""

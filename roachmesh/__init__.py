@@ -1,0 +1,1 @@
+"""The pure core: topology, plan, certificates, rendered text; no Prefect, Azure, SSH, clock or network."""

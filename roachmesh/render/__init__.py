@@ -1,0 +1,1 @@
+"""Text out: what is placed on machines and in Kubernetes."""

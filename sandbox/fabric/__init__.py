@@ -1,0 +1,1 @@
+"""The emulated network: what Azure's fabric does with packets, in namespaces and nftables."""
