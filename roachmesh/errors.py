@@ -1,0 +1,109 @@
+"""Everything that can go wrong, in one tree.
+
+RoachmeshError                message, where, advice
+├─ Permanent                  retrying does not help
+│  ├─ InvalidTopology         the input cannot work                              exit code 2
+│  ├─ NotOurs                 it exists and does not carry our tags             exit code 10
+│  ├─ AzureRefused            Azure said no, with its code                      exit code 10
+│  ├─ ReplaceMachine          what differs cannot be changed on a living machine exit code 10
+│  ├─ HostFailed              a command on a machine failed, or its key is wrong exit code 20
+│  ├─ GateFailed              nodes cannot reach each other                     exit code 20
+│  └─ DatabaseFailed          CockroachDB refused                               exit code 40
+└─ Transient                  retrying may help
+   ├─ NotReadyYet             a wait ended before what it waited for came true
+   ├─ AzureBusy               throttled, locked or unreachable                  exit code 10
+   └─ HostUnreachable         no SSH session                                    exit code 20
+"""
+
+
+class RoachmeshError(Exception):
+    """Says what failed, where, and what to do now.
+
+    Attributes:
+        message: What failed and what the other side said.
+        where: Region, node or resource; empty when the message names it.
+        advice: What the reader can do; empty when there is nothing but to wait.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, where: str = "", advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.advice = advice
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f" {self.advice}" if self.advice else ""
+        return f"{place}{self.message}{advice}"
+
+
+class Permanent(RoachmeshError):
+    """Retrying does not help."""
+
+
+class Transient(RoachmeshError):
+    """Retrying may help."""
+
+
+class InvalidTopology(Permanent):
+    """The topology cannot work; nothing was created."""
+
+    exit_code = 2
+
+
+class NotOurs(Permanent):
+    """Something with a name of ours exists and was not made by this topology."""
+
+    exit_code = 10
+
+
+class AzureRefused(Permanent):
+    """Azure refused a request; `code` is its error code."""
+
+    exit_code = 10
+
+    def __init__(self, message: str, *, where: str = "", advice: str = "", code: str = "") -> None:
+        super().__init__(message, where=where, advice=advice)
+        self.code = code
+
+
+class ReplaceMachine(Permanent):
+    """A machine differs from the plan in what cannot be changed while it lives."""
+
+    exit_code = 10
+
+
+class HostFailed(Permanent):
+    """A command on a machine failed, or the machine is not the one we made."""
+
+    exit_code = 20
+
+
+class GateFailed(Permanent):
+    """Nodes cannot reach each other; the database was not touched."""
+
+    exit_code = 20
+
+
+class DatabaseFailed(Permanent):
+    """CockroachDB refused what we asked."""
+
+    exit_code = 40
+
+
+class NotReadyYet(Transient):
+    """A wait ended before what it waited for came true."""
+
+
+class AzureBusy(Transient):
+    """Azure throttles, is busy with the same thing, or does not answer."""
+
+    exit_code = 10
+
+
+class HostUnreachable(Transient):
+    """No SSH session to a machine."""
+
+    exit_code = 20

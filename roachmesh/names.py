@@ -1,0 +1,67 @@
+"""Every name given in Azure, on machines and in the database is made here and nowhere else."""
+
+ADMIN_USER = "roachmesh"
+DATABASE_USER = "cockroach"
+
+# Tags on everything we make; what carries none of them is not ours.
+TAG_TOPOLOGY = "roachmesh-topology"
+TAG_OPERATOR = "roachmesh-operator"
+TAG_HOST_KEY = "roachmesh-host-key"
+
+
+def resource_group(topology: str) -> str:
+    """Name the resource group that holds everything of a topology."""
+    return f"roachmesh-{topology}"
+
+
+def security_group(region: str) -> str:
+    """Name a region's network security group."""
+    return f"nsg-{region}"
+
+
+def route_table(region: str) -> str:
+    """Name a region's route table."""
+    return f"rt-{region}"
+
+
+def virtual_network(region: str) -> str:
+    """Name a region's virtual network."""
+    return f"vnet-{region}"
+
+
+SUBNET = "nodes"
+
+
+def availability_set(region: str) -> str:
+    """Name the availability set of a region whose location has no zones."""
+    return f"avail-{region}"
+
+
+def peering(remote_region: str) -> str:
+    """Name the half of a peering that stands in our network and points to `remote_region`."""
+    return f"to-{remote_region}"
+
+
+def node(region: str, number: int) -> str:
+    """Name a node's virtual machine, which is its host name too; `number` counts from 1."""
+    return f"crdb-{region}-{number}"
+
+
+def public_address(node: str) -> str:
+    """Name a node's public IP address."""
+    return f"pip-{node}"
+
+
+def interface(node: str) -> str:
+    """Name a node's network interface."""
+    return f"nic-{node}"
+
+
+def os_disk(node: str) -> str:
+    """Name a node's system disk."""
+    return f"osdisk-{node}"
+
+
+def data_disk(node: str) -> str:
+    """Name the disk that holds a node's store."""
+    return f"disk-{node}"

@@ -1,0 +1,3 @@
+"""The versions that are deployed when the topology names none."""
+
+COCKROACHDB = "v26.2.2"
