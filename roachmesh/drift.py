@@ -1,0 +1,53 @@
+"""What differs between a body that we want and what Azure has."""
+
+from typing import Any
+
+
+def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
+    """List the paths at which `found` does not say what `wanted` says.
+
+    A field that is not wanted may hold anything, since Azure adds its own. A list must have exactly
+    the wanted items; those with a `name` are matched by it, in any order. Resource ids are compared
+    without case, as Azure does.
+    """
+    if isinstance(wanted, dict):
+        if not isinstance(found, dict):
+            return [f"{path}: {found!r}, wanted an object"]
+        return [
+            line
+            for key, value in wanted.items()
+            for line in differences(value, found.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    if isinstance(wanted, list):
+        return _list_differences(wanted, found or [], path)
+    if _same(wanted, found):
+        return []
+    return [f"{path}: {found!r}, wanted {wanted!r}"]
+
+
+def _list_differences(wanted: list[Any], found: list[Any], path: str) -> list[str]:
+    if wanted and all(isinstance(item, dict) and "name" in item for item in wanted):
+        by_name = {item["name"]: item for item in found}
+        extra = [f"{path}[{name}]: not wanted" for name in by_name.keys() - {i["name"] for i in wanted}]
+        return extra + [
+            line
+            for item in wanted
+            for line in (
+                differences(item, by_name[item["name"]], f"{path}[{item['name']}]")
+                if item["name"] in by_name
+                else [f"{path}[{item['name']}]: missing"]
+            )
+        ]
+    if len(wanted) != len(found):
+        return [f"{path}: {len(found)} items, wanted {len(wanted)}"]
+    return [
+        line
+        for i, (want, have) in enumerate(zip(wanted, found, strict=True))
+        for line in differences(want, have, f"{path}[{i}]")
+    ]
+
+
+def _same(wanted: Any, found: Any) -> bool:
+    if isinstance(wanted, str) and isinstance(found, str):
+        return wanted == found or (wanted.startswith("/subscriptions/") and wanted.lower() == found.lower())
+    return bool(wanted == found)

@@ -1,0 +1,73 @@
+"""systemd units of a database node on a plain machine."""
+
+from roachmesh import names
+from roachmesh.plan import Node, Plan
+from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
+
+UNIT_DIR = "/etc/systemd/system"
+STORE_DIR = "/var/lib/cockroach"
+CERTIFICATES_DIR = "/etc/cockroach/certs"
+BINARY = "/usr/local/bin/cockroach"
+STORE_MOUNT = "var-lib-cockroach.mount"  # systemd derives the name from the path, and insists on it
+SERVICE = "cockroach.service"
+
+
+def store_mount(device: str) -> str:
+    """Render the unit that mounts the data disk where the store lives.
+
+    Args:
+        device: Stable path of the disk, by its LUN.
+    """
+    return f"""\
+[Unit]
+Description=CockroachDB's store
+
+[Mount]
+What={device}
+Where={STORE_DIR}
+Type=ext4
+Options=noatime
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def cockroach_service(plan: Plan, node: Node) -> str:
+    """Render the unit that runs a node.
+
+    Recovery of a store may take long, so the start has no time limit; a stop drains first.
+    Source: "Deploy CockroachDB on Microsoft Azure" and "Node Shutdown", CockroachDB documentation.
+    """
+    join = ",".join(f"{address}:{SQL_PORT}" for address in plan.join)
+    return f"""\
+[Unit]
+Description=CockroachDB node {node.name}
+Wants=network-online.target
+After=network-online.target chrony.service
+RequiresMountsFor={STORE_DIR}
+
+[Service]
+Type=notify
+User={names.DATABASE_USER}
+ExecStart={BINARY} start \\
+  --certs-dir={CERTIFICATES_DIR} \\
+  --store={STORE_DIR}/data \\
+  --listen-addr=:{SQL_PORT} \\
+  --advertise-addr={node.address}:{SQL_PORT} \\
+  --http-addr=:{CONSOLE_PORT} \\
+  --join={join} \\
+  --locality={node.locality} \\
+  --cache=.25 \\
+  --max-sql-memory=.25 \\
+  --max-offset=250ms
+ExecReload=/bin/kill -HUP $MAINPID
+TimeoutStartSec=infinity
+TimeoutStopSec=300
+Restart=always
+RestartSec=10
+LimitNOFILE=35000
+
+[Install]
+WantedBy=multi-user.target
+"""
