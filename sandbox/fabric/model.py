@@ -60,7 +60,10 @@ class VirtualNetwork:
 
 @dataclass(frozen=True)
 class NetworkInterface:
-    """A network interface; it is plugged in while `machine` names the machine it is attached to."""
+    """A network interface; it is plugged in while `machine` names the machine it is attached to.
+
+    The resolver of its virtual network answers for `hostname` with its address.
+    """
 
     id: str
     subnet: str
@@ -69,6 +72,7 @@ class NetworkInterface:
     public_address: IPv4Address | None = None
     ip_forwarding: bool = False
     security_group: SecurityGroup | None = None
+    hostname: str | None = None
 
 
 @dataclass(frozen=True)
