@@ -1,1 +1,8 @@
 """Prefect blocks: credentials and keys, and how to get a client from them."""
+
+from blocks.artifacts import Artifacts
+from blocks.azure_credentials import AzureCredentials
+from blocks.certificates import Certificates
+from blocks.ssh_key import SshKey
+
+__all__ = ["Artifacts", "AzureCredentials", "Certificates", "SshKey"]

@@ -116,14 +116,14 @@ def faults(certificate: str, authority: str, purpose: Purpose, now: datetime) ->
     ]
 
 
-def fits(certificate: str, key: str) -> bool:
-    """Tell whether a private key belongs to a certificate; both PEM."""
+def is_for(certificate: str, public_key: str) -> bool:
+    """Tell whether a certificate was issued for a public key; both PEM."""
     try:
         leaf = x509.load_pem_x509_certificate(certificate.encode())
-        private = serialization.load_pem_private_key(key.encode(), password=None)
+        key = serialization.load_pem_public_key(public_key.encode())
     except ValueError:
         return False
-    return bool(leaf.public_key() == private.public_key())
+    return bool(leaf.public_key() == key)
 
 
 def _chain_faults(leaf: x509.Certificate, authority: x509.Certificate) -> list[str]:

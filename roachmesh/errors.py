@@ -2,17 +2,22 @@
 
 RoachmeshError                message, where, advice
 ├─ Permanent                  retrying does not help
-│  ├─ InvalidTopology         the input cannot work                              exit code 2
+│  ├─ InvalidTopology         the input cannot work                             exit code 2
+│  ├─ NotConfirmed            destroy was asked for without the name            exit code 2
+│  ├─ AlreadyRunning          another run changes this topology                 exit code 2
+│  ├─ BlockMissing            Prefect has no such block                         exit code 2
 │  ├─ NotOurs                 it exists and does not carry our tags             exit code 10
 │  ├─ AzureRefused            Azure said no, with its code                      exit code 10
-│  ├─ ReplaceMachine          what differs cannot be changed on a living machine exit code 10
-│  ├─ HostFailed              a command on a machine failed, or its key is wrong exit code 20
+│  ├─ ReplaceMachine          a living machine cannot be changed so             exit code 10
+│  ├─ HostFailed              a command on a machine failed, or its key is wrongexit code 20
 │  ├─ GateFailed              nodes cannot reach each other                     exit code 20
 │  └─ DatabaseFailed          CockroachDB refused                               exit code 40
 └─ Transient                  retrying may help
    ├─ NotReadyYet             a wait ended before what it waited for came true
    ├─ AzureBusy               throttled, locked or unreachable                  exit code 10
-   └─ HostUnreachable         no SSH session                                    exit code 20
+   ├─ HostUnreachable         no SSH session                                    exit code 20
+   ├─ HostBusy                a machine could not do it now                     exit code 20
+   └─ DatabaseBusy            no answer, or a transaction to repeat             exit code 40
 """
 
 
@@ -49,6 +54,24 @@ class Transient(RoachmeshError):
 
 class InvalidTopology(Permanent):
     """The topology cannot work; nothing was created."""
+
+    exit_code = 2
+
+
+class NotConfirmed(Permanent):
+    """What cannot be undone was not confirmed."""
+
+    exit_code = 2
+
+
+class AlreadyRunning(Permanent):
+    """Another run changes this topology."""
+
+    exit_code = 2
+
+
+class BlockMissing(Permanent):
+    """Prefect holds no block of that name."""
 
     exit_code = 2
 
@@ -107,3 +130,15 @@ class HostUnreachable(Transient):
     """No SSH session to a machine."""
 
     exit_code = 20
+
+
+class HostBusy(Transient):
+    """A machine could not do what it was asked now, but may later."""
+
+    exit_code = 20
+
+
+class DatabaseBusy(Transient):
+    """CockroachDB does not answer, or wants a transaction repeated."""
+
+    exit_code = 40

@@ -116,6 +116,9 @@ class Topology(Model):
     image: Image = Image()
 
 
+DEFAULT = Topology()
+
+
 def parse(document: Any) -> Topology:
     """Check a document that was read from YAML or JSON.
 

@@ -1,0 +1,126 @@
+"""Who we are to Azure, and where Azure is."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import requests
+from azure.core.credentials import TokenCredential
+from azure.core.pipeline.transport import RequestsTransport
+from azure.identity import ClientSecretCredential, DefaultAzureCredential, ManagedIdentityCredential
+from prefect.blocks.core import Block
+from pydantic import Field, SecretStr, model_validator
+from requests.adapters import HTTPAdapter
+
+from blocks.write_budget import WriteBudget
+
+PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
+PUBLIC_ARM = "https://management.azure.com"
+TOKEN_SCOPE = "https://management.azure.com/.default"  # noqa: S105 -- a scope, no secret
+CONNECTIONS = 64  # as many as a deployment's threads; requests would keep 10 and shake hands anew
+CA_DIR = Path("~/.cache/roachmesh/ca")
+
+C = TypeVar("C")
+
+
+class AzureCredentials(Block):
+    """A subscription and how to sign in to it; `get_client` is the only door to Azure's SDK.
+
+    Example:
+        ```python
+        from azure.mgmt.network import NetworkManagementClient
+        from blocks.azure_credentials import AzureCredentials
+
+        credentials = AzureCredentials.load("BLOCK_NAME")
+        network = credentials.get_client(NetworkManagementClient)
+        ```
+    """
+
+    _block_type_name = "Azure Credentials"
+    _block_type_slug = "azure-credentials"
+    _description = "A subscription, how to sign in to it, and where its Azure Resource Manager is."
+    _documentation_url = "https://learn.microsoft.com/azure/developer/python/sdk/authentication/overview"  # type: ignore[assignment]
+
+    subscription_id: str = Field(description="The subscription that everything is created in.")
+    method: Literal["service_principal", "managed_identity", "default"] = Field(
+        default="default",
+        description="How to sign in: with a client secret, as this machine's identity, or by whatever "
+        "the Azure SDK's default chain finds (az login, environment, workload identity).",
+    )
+    tenant_id: str | None = Field(default=None, description="Directory of the service principal.")
+    client_id: str | None = Field(
+        default=None, description="The service principal's or the user-assigned identity's id."
+    )
+    client_secret: SecretStr | None = Field(default=None, description="The service principal's secret.")
+    authority: str = Field(default=PUBLIC_AUTHORITY, description="Where tokens are issued.")
+    arm_endpoint: str = Field(default=PUBLIC_ARM, description="Azure Resource Manager's address.")
+    ca_pem: str | None = Field(
+        default=None, description="Certificates to trust for both addresses instead of the public ones."
+    )
+    public_address_url: str = Field(
+        default="https://checkip.amazonaws.com",
+        description="A page that answers with the caller's own public address and nothing else.",
+    )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "AzureCredentials":
+        if self.method == "service_principal" and not (
+            self.tenant_id and self.client_id and self.client_secret
+        ):
+            raise ValueError("a service principal needs tenant_id, client_id and client_secret")
+        return self
+
+    def get_credential(self) -> TokenCredential:
+        """Give what signs requests; it renews its tokens by itself."""
+        if self.method == "managed_identity":
+            return ManagedIdentityCredential(client_id=self.client_id)
+        # Only the public authority can be asked whether another one is genuine.
+        options: dict[str, Any] = {
+            "authority": self.authority,
+            "disable_instance_discovery": self.authority != PUBLIC_AUTHORITY,
+            "connection_verify": self.verify,
+        }
+        if self.method == "service_principal" and self.tenant_id and self.client_id and self.client_secret:
+            return ClientSecretCredential(
+                self.tenant_id, self.client_id, self.client_secret.get_secret_value(), **options
+            )
+        return DefaultAzureCredential(**options)
+
+    def get_client(self, kind: type[C]) -> C:
+        """Make a management client, such as `NetworkManagementClient`.
+
+        It honours `Retry-After` for as long as Azure asks for patience, keeps the writes of this
+        process below Azure's refill rate, and polls considerately where Azure names no pace.
+        """
+        session = requests.Session()
+        session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+        options: dict[str, Any] = {
+            "base_url": self.arm_endpoint,
+            "credential_scopes": [TOKEN_SCOPE],
+            "transport": RequestsTransport(
+                session=session, session_owner=False, connection_verify=self.verify
+            ),
+            "per_retry_policies": [WriteBudget()],
+            "retry_total": 40,
+            "retry_status": 40,
+            "polling_interval": 5,
+        }
+        return kind(self.get_credential(), self.subscription_id, **options)  # type: ignore[call-arg]
+
+    @property
+    def verify(self) -> str | bool:
+        """What the SDK calls `connection_verify`: a file of certificates, or True for the public ones."""
+        return str(_file_of(self.ca_pem)) if self.ca_pem else True
+
+
+def _file_of(ca_pem: str) -> Path:
+    """Keep public certificates in a file named by their content, since requests takes only a path."""
+    directory = CA_DIR.expanduser()
+    path = directory / f"{hashlib.sha256(ca_pem.encode()).hexdigest()}.pem"
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=directory, delete=False) as file:
+            file.write(ca_pem)
+        Path(file.name).rename(path)
+    return path

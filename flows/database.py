@@ -1,0 +1,26 @@
+"""The database across all regions: started, initialised once, complete, and proven by SQL."""
+
+from collections.abc import Sequence
+
+from flows.parallel import for_each
+from tasks.cockroachdb import ensure_cockroachdb_started
+from tasks.database import ensure_initialised, wait_for_members
+from tasks.deployment import Deployment
+from tasks.machines import Machine
+from tasks.sql import ensure_verify_table, read_rows, write_row
+
+
+def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> None:
+    """Start every node, initialise the cluster through the first, and wait until all are members."""
+    for_each(machines, ensure_cockroachdb_started, deployment)
+    first = machines[0]
+    ensure_initialised(deployment, first)
+    wait_for_members(deployment, first)
+
+
+def verify_sql(deployment: Deployment, machines: Sequence[Machine]) -> None:
+    """Write in each region, and read it in every other."""
+    one_per_region = list({machine.node.region: machine for machine in reversed(machines)}.values())
+    ensure_verify_table(deployment, machines[0])
+    written = for_each(one_per_region, write_row, deployment)
+    for_each(one_per_region, read_rows, deployment, written)

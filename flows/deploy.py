@@ -1,0 +1,55 @@
+"""Deploy a topology: one CockroachDB across its regions, verified."""
+
+from uuid import UUID
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.database import bring_up_database, verify_sql
+from flows.network_test import run_network_test
+from flows.peering import peer_regions
+from flows.region import deploy_regions
+from roachmesh.plan import make_plan
+from roachmesh.topology import DEFAULT, Topology
+from tasks.deployment import Deployment
+from tasks.keys import ensure_certificates, ensure_ssh_key
+from tasks.overlap import only_run
+from tasks.preflight import read_operators
+from tasks.report import show_card, show_plan
+from tasks.resource_group import ensure_resource_group, read_resource_group
+
+
+@flow(name="deploy", flow_run_name="deploy {topology.name}")
+def deploy(
+    topology: Topology = DEFAULT, credentials: str = "default", continue_run: UUID | None = None
+) -> None:
+    """Deploy a CockroachDB cluster across regions, and prove it with SQL.
+
+    A deployment that exists already is compared and changed only where it differs.
+
+    Args:
+        topology: The regions and what is in them; whatever is left out is derived.
+        credentials: Name of the azure-credentials block to use.
+        continue_run: Id of a failed run whose finished tasks are not to be repeated.
+    """
+    plan = make_plan(topology)
+    key = str(continue_run or flow_run.id)
+    deployment = Deployment(key=key, plan=plan, credentials=credentials)
+
+    with only_run(deployment):
+        show_plan(deployment)
+        existing = read_resource_group(deployment)
+        operators = read_operators(deployment, existing)
+
+        ensure_resource_group(deployment, operators)
+        ensure_ssh_key(deployment)
+        ensure_certificates(deployment)
+
+        regions = deploy_regions(deployment, operators)
+        peer_regions(deployment, regions)
+        machines = [machine for region in regions for machine in region.machines]
+
+        run_network_test(deployment, machines)
+        bring_up_database(deployment, machines)
+        verify_sql(deployment, machines)
+        show_card(deployment, machines)

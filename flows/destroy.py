@@ -1,0 +1,31 @@
+"""Destroy a topology: everything it made in Azure, then its secrets."""
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from roachmesh.errors import NotConfirmed
+from roachmesh.plan import make_plan
+from roachmesh.topology import DEFAULT, Topology
+from tasks.deployment import Deployment
+from tasks.keys import delete_keys
+from tasks.overlap import only_run
+from tasks.resource_group import delete_resource_group
+
+
+@flow(name="destroy", flow_run_name="destroy {topology.name}")
+def destroy(topology: Topology = DEFAULT, confirm: str = "", credentials: str = "default") -> None:
+    """Delete everything that a deployment made, the data included.
+
+    Args:
+        topology: The topology that was deployed.
+        confirm: The topology's name once more, since nothing brings the data back.
+        credentials: Name of the azure-credentials block to use.
+    """
+    if confirm != topology.name:
+        raise NotConfirmed(
+            f"`confirm` is {confirm!r}.", where="destroy", advice=f"Write {topology.name!r} to destroy it."
+        )
+    deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
+    with only_run(deployment):
+        delete_resource_group(deployment)
+        delete_keys(deployment)

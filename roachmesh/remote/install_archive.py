@@ -1,0 +1,93 @@
+"""Install one executable out of a downloaded archive, checked by its sha256.
+
+Input: {"url", "sha256" or null, "ca_pem" or null, "member", "target"}; without `sha256` the checksum is
+read from `<url>.sha256sum`. `member` is the executable's path in the archive, `target` where it goes.
+Output: {"changed": bool, "sha256": the archive's}. It ends with an error when the checksum is another,
+and with EX_TEMPFAIL when the download failed, which time may heal.
+
+What was installed is recorded beside the target, so that an unchanged one is not downloaded again.
+"""
+
+import hashlib
+import io
+import json
+import os
+import ssl
+import sys
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 30
+CHUNK = 1 << 20
+
+
+def fetch(url: str, ca_pem: str | None) -> bytes:
+    """Download a file over TLS."""
+    context = ssl.create_default_context(cadata=ca_pem)
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=context) as response:  # noqa: S310 -- https
+        content: bytes = response.read()
+    return content
+
+
+def record_path(target: Path) -> Path:
+    """Name the file that remembers what was installed."""
+    return Path("/var/lib/roachmesh") / f"{target.name}.json"
+
+
+def is_installed(request: dict[str, Any], target: Path) -> str | None:
+    """Give the archive's sha256 if `target` is still what was installed from it."""
+    try:
+        record = json.loads(record_path(target).read_text())
+        installed = hashlib.sha256(target.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return None
+    if record["url"] != request["url"] or record["target_sha256"] != installed:
+        return None
+    if request["sha256"] not in (None, record["sha256"]):
+        return None
+    return str(record["sha256"])
+
+
+def install(content: bytes, member: str, target: Path) -> str:
+    """Put a member of an archive in its place, at once or not at all; gives its sha256."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        extracted = archive.extractfile(member)
+        if extracted is None:
+            raise KeyError(member)
+        executable = extracted.read()
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+        file.write(executable)
+    Path(file.name).chmod(0o755)
+    Path(file.name).replace(target)
+    return hashlib.sha256(executable).hexdigest()
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Install, unless it is there already."""
+    target = Path(request["target"])
+    known = is_installed(request, target)
+    if known:
+        return {"changed": False, "sha256": known}
+    url, ca_pem = request["url"], request["ca_pem"]
+    try:
+        expected = request["sha256"] or fetch(f"{url}.sha256sum", ca_pem).decode().split()[0]
+        content = fetch(url, ca_pem)
+    except (urllib.error.URLError, TimeoutError) as exc:
+        print(f"cannot download {url}: {exc}", file=sys.stderr)  # noqa: T201 -- what the caller quotes
+        sys.exit(os.EX_TEMPFAIL)
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
+        sys.exit(f"{url} has sha256 {actual}, expected {expected}")
+    target_sha256 = install(content, request["member"], target)
+    record = record_path(target)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"url": url, "sha256": actual, "target_sha256": target_sha256}))
+    return {"changed": True, "sha256": actual}
+
+
+if __name__ == "__main__":
+    json.dump(main(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,47 @@
+"""Try TCP connections from this machine to many others at once.
+
+Input: {"targets": [[address, port]], "timeout_s": seconds}.
+Output: [{"address", "port", "error": null or text, "round_trip_ms", "seen_as": null or address}];
+`seen_as` is the source address that `answer.py` saw, null when something else answered.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+GREETING_TIMEOUT_S = 1.0  # CockroachDB says nothing to who says nothing
+
+
+async def probe(address: str, port: int, timeout_s: float) -> dict[str, Any]:
+    """Connect to one target; the time that takes is one round trip."""
+    result: dict[str, Any] = {"address": address, "port": port, "error": None, "seen_as": None}
+    start = time.perf_counter()
+    try:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), timeout_s)
+    except TimeoutError:
+        return {**result, "error": f"no answer in {timeout_s:g} s", "round_trip_ms": None}
+    except OSError as exc:
+        return {**result, "error": exc.strerror or str(exc), "round_trip_ms": None}
+    result["round_trip_ms"] = round((time.perf_counter() - start) * 1000, 2)
+    try:
+        greeting = await asyncio.wait_for(reader.readline(), GREETING_TIMEOUT_S)
+    except (TimeoutError, OSError):
+        greeting = b""
+    writer.close()
+    words = greeting.decode(errors="replace").split()
+    if len(words) == 2 and words[0] == "roachmesh":
+        result["seen_as"] = words[1]
+    return result
+
+
+async def main(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Probe everything at once."""
+    timeout_s = request["timeout_s"]
+    probes = [probe(address, port, timeout_s) for address, port in request["targets"]]
+    return list(await asyncio.gather(*probes))
+
+
+if __name__ == "__main__":
+    json.dump(asyncio.run(main(json.load(sys.stdin))), sys.stdout)

@@ -1,0 +1,62 @@
+"""The time on machines: one source for the whole cluster, kept by chrony."""
+
+import csv
+
+from roachmesh.render import chrony
+from roachmesh.topology import Model
+from tasks.deployment import Deployment
+from tasks.engine import converging, logger
+from tasks.hosts import session
+from tasks.machines import Machine
+from tasks.sessions import Session
+from tasks.wait import wait_until
+
+SYNCHRONISE_TIMEOUT_S = 120.0
+# CockroachDB ends itself at 80 % of --max-offset, which is 250 ms.
+MAX_OFFSET_S = 0.05
+
+
+class Clock(Model):
+    """How a machine keeps the time: `ptp_hyperv` or `ntp`, and how far it is off."""
+
+    source: str
+    offset_s: float
+
+
+@converging("time {machine.host.name}")
+def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Clock:
+    """Have chrony follow the one source, and wait until it does.
+
+    Raises:
+        NotReadyYet: the clock is not within 50 ms after 120 s.
+    """
+    with session(deployment, machine.host) as host:
+        host.ensure_packages("chrony")
+        time = deployment.plan.time
+        has_ptp_device = host.exists(chrony.PTP_DEVICE)
+        if time.source == "ptp_hyperv" and not has_ptp_device:
+            logger().warning(
+                "%s has no %s: it asks %s for the time",
+                machine.host.name,
+                chrony.PTP_DEVICE,
+                ", ".join(time.ntp_servers),
+            )
+        content = chrony.config(time, has_ptp_device=has_ptp_device)
+        host.place_files([(chrony.CONFIG_PATH, content, "0644", "root")])
+        host.ensure_service("chrony.service", files=[chrony.CONFIG_PATH])
+        offset_s = wait_until(
+            lambda: _offset(host),
+            what=f"the clock of {machine.host.name} within {MAX_OFFSET_S * 1000:.0f} ms",
+            timeout_s=SYNCHRONISE_TIMEOUT_S,
+            advice="See `chronyc sources` on the machine.",
+        )
+    source = time.source if has_ptp_device else "ntp"
+    return Clock(source=source, offset_s=offset_s)
+
+
+def _offset(host: Session) -> float | None:
+    """Read how far the clock is off; None while it follows no source closely enough."""
+    row = next(csv.reader([host.run(["chronyc", "-c", "tracking"])]))
+    # Fields by position: 4 is the system clock's offset in seconds, the last one the leap status.
+    offset_s, status = float(row[4]), row[-1].strip()
+    return offset_s if status == "Normal" and abs(offset_s) < MAX_OFFSET_S else None

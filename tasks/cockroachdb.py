@@ -1,0 +1,138 @@
+"""CockroachDB on plain machines: binary, certificates, systemd service."""
+
+import threading
+from datetime import UTC, datetime
+
+from roachmesh import certificates, names
+from roachmesh.certificates import KeyPair, Purpose
+from roachmesh.plan import Node
+from roachmesh.render import systemd
+from roachmesh.security_rules import CONSOLE_PORT
+from roachmesh.topology import Model
+from tasks.deployment import Deployment
+from tasks.engine import converging, logger
+from tasks.hosts import session
+from tasks.machines import Machine
+from tasks.sessions import File, Session
+from tasks.wait import wait_until
+
+DOWNLOAD_TIMEOUT_S = 900
+READY_TIMEOUT_S = 600.0
+CERTIFICATES = systemd.CERTIFICATES_DIR
+UNIT = f"{systemd.UNIT_DIR}/{systemd.SERVICE}"
+
+# A node is restarted only while all others are left alone, or the cluster would lose its quorum.
+_restarting = threading.Lock()
+
+
+class Installed(Model):
+    """What a machine runs: the version, and the archive's sha256 it came from."""
+
+    version: str
+    sha256: str
+
+
+@converging("install {machine.host.name}")
+def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Installed:
+    """Place binary, certificates and unit on a machine, without starting anything.
+
+    Raises:
+        HostBusy: the download failed.
+        HostFailed: the archive's checksum is wrong, for instance.
+    """
+    version = deployment.plan.cockroachdb.version
+    archive = deployment.artifact_source().cockroachdb(version)
+    with session(deployment, machine.host) as host:
+        host.ensure_user(names.DATABASE_USER, home=systemd.STORE_DIR)
+        installed = host.program(
+            "install_archive",
+            {
+                "url": archive.url,
+                "sha256": archive.sha256,
+                "ca_pem": archive.ca_pem,
+                "member": f"{archive.file.removesuffix('.tgz')}/cockroach",
+                "target": systemd.BINARY,
+            },
+            timeout_s=DOWNLOAD_TIMEOUT_S,
+        )
+        unit = systemd.cockroach_service(deployment.plan, machine.node)
+        files = [(UNIT, unit, "0644", "root"), *_certificates(deployment, host, machine.node)]
+        owner = names.DATABASE_USER
+        directories = [
+            (f"{systemd.STORE_DIR}/data", "0700", owner),
+            ("/etc/cockroach", "0755", "root"),
+            (CERTIFICATES, "0700", owner),
+        ]
+        changed = host.place_files(files, directories)
+        if changed:
+            logger().info("%s: placed %s", machine.host.name, ", ".join(changed))
+    return Installed(version=version, sha256=installed["sha256"])
+
+
+def _certificates(deployment: Deployment, host: Session, node: Node) -> list[File]:
+    """Issue what a node lacks; a certificate that still serves is left alone."""
+    authority = deployment.certificates().authority()
+    owner = names.DATABASE_USER
+    files: list[File] = [(f"{CERTIFICATES}/ca.crt", authority.certificate, "0644", owner)]
+    wanted = {
+        "node": certificates.node_purpose(node.address, node.name),
+        "client.node": certificates.client_purpose("node"),
+    }
+    paths = [(f"{CERTIFICATES}/{name}.crt", f"{CERTIFICATES}/{name}.key") for name in wanted]
+    found = host.program("read_certificates", {"pairs": paths})["pairs"]
+    for (certificate_path, key_path), purpose, pair in zip(paths, wanted.values(), found, strict=True):
+        reasons = _reasons_to_issue(authority, purpose, *pair)
+        if not reasons:
+            continue
+        logger().info("%s: issuing %s: %s", node.name, certificate_path, "; ".join(reasons))
+        issued = certificates.issue(authority, purpose, datetime.now(UTC))
+        files += [
+            (certificate_path, issued.certificate, "0644", owner),
+            (key_path, issued.key, "0600", owner),
+        ]
+    return files
+
+
+def _reasons_to_issue(
+    authority: KeyPair, purpose: Purpose, certificate: str | None, public_key: str | None
+) -> list[str]:
+    if certificate is None or public_key is None:
+        return ["it is missing"]
+    reasons = certificates.faults(certificate, authority.certificate, purpose, datetime.now(UTC))
+    if not certificates.is_for(certificate, public_key):
+        reasons.append("its key is another one's")
+    return reasons
+
+
+@converging("start {machine.host.name}")
+def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> str:
+    """Have a node running what was placed; says whether it was started, restarted or unchanged.
+
+    Nodes are started all at once, but restarted one after the other, each ready before the next.
+
+    Raises:
+        NotReadyYet: a restarted node does not take part again after 600 s.
+    """
+    files = [UNIT, systemd.BINARY, *(f"{CERTIFICATES}/{name}.crt" for name in ("ca", "node", "client.node"))]
+    with session(deployment, machine.host) as host:
+        outcome = host.ensure_service(systemd.SERVICE, files=files, restart=False)
+        if not outcome["stale"]:
+            return str(outcome["change"])
+        logger().info("%s: restarting for %s", machine.host.name, ", ".join(outcome["stale"]))
+        with _restarting:
+            was_ready = _is_ready(host)
+            host.ensure_service(systemd.SERVICE, files=files)
+            if was_ready:
+                wait_until(
+                    lambda: _is_ready(host) or None,
+                    what=f"{machine.host.name} ready after its restart",
+                    timeout_s=READY_TIMEOUT_S,
+                    advice=f"See `journalctl -u {systemd.SERVICE}` on the machine.",
+                )
+    return "restarted"
+
+
+def _is_ready(host: Session) -> bool:
+    """Ask a node whether it takes part in a cluster."""
+    url = f"https://localhost:{CONSOLE_PORT}/health?ready=1"
+    return host.succeeds(["curl", "-sf", "-m", "5", "--cacert", f"{CERTIFICATES}/ca.crt", url])

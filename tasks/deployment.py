@@ -1,0 +1,115 @@
+"""What every task is told: which deployment it works for, and how to reach Azure and the secrets."""
+
+from functools import cache
+from typing import TypeVar
+
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.resource.resources import ResourceManagementClient
+from prefect.blocks.core import Block
+
+from blocks import Artifacts, AzureCredentials, Certificates, SshKey
+from roachmesh.errors import BlockMissing
+from roachmesh.plan import Plan
+from roachmesh.topology import Model
+
+B = TypeVar("B", bound=Block)
+C = TypeVar("C")
+
+
+class Deployment(Model):
+    """One deployment of a plan: plain data and the names of blocks, never a secret.
+
+    Attributes:
+        key: Id of the root flow run, or of the run that this one continues; results are kept under it.
+        credentials: Name of the `azure-credentials` block.
+        artifacts: Name of the `artifacts` block.
+    """
+
+    key: str
+    plan: Plan
+    credentials: str = "default"
+    artifacts: str = "default"
+
+    @property
+    def resource_group(self) -> str:
+        """The resource group's name."""
+        return self.plan.resource_group
+
+    def network(self) -> NetworkManagementClient:
+        """Give the process's client for networks."""
+        client: NetworkManagementClient = _client(self.credentials, NetworkManagementClient)
+        return client
+
+    def compute(self) -> ComputeManagementClient:
+        """Give the process's client for machines and disks."""
+        client: ComputeManagementClient = _client(self.credentials, ComputeManagementClient)
+        return client
+
+    def resources(self) -> ResourceManagementClient:
+        """Give the process's client for resource groups."""
+        client: ResourceManagementClient = _client(self.credentials, ResourceManagementClient)
+        return client
+
+    def ssh_key(self) -> SshKey:
+        """Load the key of this topology's machines."""
+        return _ssh_key(self.plan.topology, self.key)
+
+    def certificates(self) -> Certificates:
+        """Load the authority of this topology's database."""
+        return _certificates(self.plan.topology, self.key)
+
+    def artifact_source(self) -> Artifacts:
+        """Load where binaries come from; the official hosts when nobody saved such a block."""
+        return _artifacts(self.artifacts)
+
+
+def load_block(kind: type[B], name: str) -> B:
+    """Load a block that must exist.
+
+    Raises:
+        BlockMissing: nobody saved it.
+    """
+    try:
+        block = kind.load(name)
+    except ValueError as exc:
+        slug = kind.get_block_type_slug()
+        raise BlockMissing(
+            f"Prefect has no block {slug}/{name}.", advice="Save one: in the UI under Blocks."
+        ) from exc
+    if not isinstance(block, kind):
+        raise TypeError(f"{kind.__name__}.load gave a {type(block).__name__}")
+    return block
+
+
+@cache
+def load_credentials(name: str) -> AzureCredentials:
+    """Load credentials, once per process."""
+    return load_block(AzureCredentials, name)
+
+
+@cache
+def _client(credentials: str, kind: type[C]) -> C:
+    return load_credentials(credentials).get_client(kind)
+
+
+# The deployment's key is part of the caches' keys: a process that destroys and deploys again
+# (a nightly) must not use the old deployment's secrets.
+@cache
+def _ssh_key(topology: str, deployment_key: str) -> SshKey:
+    return load_block(SshKey, topology)
+
+
+@cache
+def _certificates(topology: str, deployment_key: str) -> Certificates:
+    return load_block(Certificates, topology)
+
+
+@cache
+def _artifacts(name: str) -> Artifacts:
+    try:
+        return load_block(Artifacts, name)
+    except BlockMissing:
+        if name == "default":  # nobody asked for anything but the official hosts
+            return Artifacts()
+        raise

@@ -1,0 +1,86 @@
+"""How tasks run: finished ones are remembered by a resumed deployment, gates are judged anew."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, get_run_logger, task
+from prefect.cache_policies import NO_CACHE, CachePolicy
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.exceptions import MissingContextError
+from prefect.utilities.hashing import hash_objects
+
+from roachmesh.errors import Transient
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRY_DELAYS_S: list[float] = [2, 5, 15, 30]
+JITTER = 0.5
+
+
+@dataclass
+class OncePerDeployment(CachePolicy):
+    """A task with the same inputs runs once in a deployment, however often that is resumed.
+
+    The key is the deployment's, which every task gets in its first argument, not the flow run's: a
+    resumed subflow has a new run id. Source code is no part of it, so that mending a task does
+    not repeat the finished ones.
+    """
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> str | None:
+        """Name the result by deployment, task and what the task was given."""
+        digest = hash_objects(inputs, raise_on_failure=True)
+        return f"{inputs['deployment'].key}-{task_ctx.task.name}-{digest}"
+
+
+def converging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a task that can be repeated and whose result a resumed deployment keeps.
+
+    Args:
+        run_name: Names the instance on the run page; `{region.name}` and the like are filled in.
+    """
+    return task(
+        task_run_name=run_name,
+        cache_policy=OncePerDeployment(),
+        persist_result=True,
+        retries=len(RETRY_DELAYS_S),
+        retry_delay_seconds=RETRY_DELAYS_S,
+        retry_jitter_factor=JITTER,
+        retry_condition_fn=time_can_heal,
+    )
+
+
+def judging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a task that reads and judges, and is done anew by every run."""
+    return task(
+        task_run_name=run_name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=len(RETRY_DELAYS_S),
+        retry_delay_seconds=RETRY_DELAYS_S,
+        retry_jitter_factor=JITTER,
+        retry_condition_fn=time_can_heal,
+    )
+
+
+def time_can_heal(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Tell whether a failed task is worth repeating: only after a `Transient` error."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, Transient)
+
+
+def logger() -> "logging.Logger | logging.LoggerAdapter[logging.Logger]":
+    """Give the run's logger, or an ordinary one outside of a run."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return logging.getLogger("roachmesh")

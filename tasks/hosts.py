@@ -1,0 +1,76 @@
+"""Machines as SSH hosts with pinned keys; the only door to a machine."""
+
+import io
+from ipaddress import IPv4Address
+
+import fabric
+import paramiko
+from paramiko.hostkeys import HostKeyEntry
+
+from blocks import SshKey
+from roachmesh import names
+from roachmesh.errors import HostFailed, HostUnreachable
+from roachmesh.topology import Model
+from tasks.deployment import Deployment
+from tasks.sessions import Session
+
+CONNECT_TIMEOUT_S = 10
+
+
+class Host(Model):
+    """A machine that can be reached.
+
+    Attributes:
+        name: The node's name, which is the host name too.
+        address: Its public address.
+        host_key: Its pinned key, as `ssh-ed25519 AAAA...`.
+    """
+
+    name: str
+    address: IPv4Address
+    host_key: str
+
+
+def connect(host: Host, key: SshKey) -> Session:
+    """Open a session to a machine whose key is the pinned one.
+
+    Raises:
+        HostUnreachable: nothing answers there, or not as SSH.
+        HostFailed: what answers has another host key, or refuses ours.
+    """
+    address = str(host.address)
+    private = paramiko.Ed25519Key(file_obj=io.StringIO(key.private_key.get_secret_value()))
+    connection = fabric.Connection(
+        address,
+        user=names.ADMIN_USER,
+        config=fabric.Config(overrides={"load_ssh_configs": False}, lazy=True),
+        connect_timeout=CONNECT_TIMEOUT_S,
+        connect_kwargs={"pkey": private, "allow_agent": False, "look_for_keys": False},
+    )
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    connection.client.get_host_keys().add(address, *_key(host))
+    try:
+        connection.open()
+    except paramiko.BadHostKeyException as exc:
+        raise HostFailed(
+            f"the machine at {address} has another SSH host key than the one it was made with.",
+            where=host.name,
+            advice="Do not trust it: find out who answers there, or delete the machine and deploy again.",
+        ) from exc
+    except paramiko.AuthenticationException as exc:
+        raise HostUnreachable(f"it does not accept our SSH key: {exc}", where=host.name) from exc
+    except (OSError, EOFError, paramiko.SSHException) as exc:
+        raise HostUnreachable(f"no SSH at {address}: {exc}", where=host.name) from exc
+    return Session(host.name, connection)
+
+
+def _key(host: Host) -> tuple[str, paramiko.PKey]:
+    entry = HostKeyEntry.from_line(f"{host.address} {host.host_key}")
+    if entry is None:
+        raise HostFailed("its pinned SSH host key is no key.", where=host.name)
+    return entry.key.get_name(), entry.key
+
+
+def session(deployment: Deployment, host: Host) -> Session:
+    """Open a session to a machine of this deployment; see `connect`."""
+    return connect(host, deployment.ssh_key())

@@ -1,0 +1,69 @@
+"""A topology's secrets, kept in blocks: made when absent, deleted last."""
+
+from datetime import UTC, datetime
+
+from prefect.blocks.core import Block
+
+from blocks import Certificates, SshKey
+from roachmesh import certificates, ssh_keys
+from roachmesh.errors import BlockMissing, Permanent
+from tasks.deployment import Deployment, load_block
+from tasks.engine import converging
+from tasks.resource_group import list_resources
+
+
+@converging("SSH key {deployment.plan.topology}")
+def ensure_ssh_key(deployment: Deployment) -> bool:
+    """Have a key for the topology's machines; tells whether it is new.
+
+    Raises:
+        Permanent: the key is gone although machines exist that only it opens.
+    """
+    if _exists(SshKey, deployment):
+        return False
+    _refuse_to_replace(SshKey, deployment)
+    pair = ssh_keys.generate()
+    SshKey(public_key=pair.public, private_key=pair.private).save(deployment.plan.topology)
+    return True
+
+
+@converging("certificate authority {deployment.plan.topology}")
+def ensure_certificates(deployment: Deployment) -> bool:
+    """Have an authority for the topology's database; tells whether it is new.
+
+    Raises:
+        Permanent: the authority is gone although machines exist that trust only it.
+    """
+    if _exists(Certificates, deployment):
+        return False
+    _refuse_to_replace(Certificates, deployment)
+    authority = certificates.make_authority(deployment.plan.topology, datetime.now(UTC))
+    block = Certificates(ca_certificate=authority.certificate, ca_key=authority.key)
+    block.save(deployment.plan.topology)
+    return True
+
+
+@converging("forget the secrets of {deployment.plan.topology}")
+def delete_keys(deployment: Deployment) -> None:
+    """Delete a topology's SSH key and certificate authority."""
+    for kind in (SshKey, Certificates):
+        if _exists(kind, deployment):
+            kind.delete(deployment.plan.topology)
+
+
+def _exists(kind: type[Block], deployment: Deployment) -> bool:
+    try:
+        load_block(kind, deployment.plan.topology)
+    except BlockMissing:
+        return False
+    return True
+
+
+def _refuse_to_replace(kind: type[Block], deployment: Deployment) -> None:
+    machines = [one for one in list_resources(deployment) if one["type"].endswith("/virtualMachines")]
+    if machines:
+        raise Permanent(
+            f"Prefect has no block {kind.get_block_type_slug()}/{deployment.plan.topology}, "
+            f"but {len(machines)} machines exist that were made with it.",
+            advice="Restore the block from a backup of Prefect's database, or destroy and deploy anew.",
+        )

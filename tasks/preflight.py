@@ -1,0 +1,44 @@
+"""What is looked at before anything is changed."""
+
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+import requests
+
+from roachmesh.errors import Permanent, Transient
+from tasks.deployment import Deployment, load_credentials
+from tasks.engine import judging
+from tasks.resource_group import ResourceGroup
+
+ASK_TIMEOUT_S = 10
+
+
+@judging("operator's address")
+def read_operators(deployment: Deployment, existing: ResourceGroup | None) -> tuple[IPv4Network, ...]:
+    """Decide where SSH may come from.
+
+    What the topology says holds; else what the first deployment recorded; else the public address
+    that we come from now.
+
+    Raises:
+        Permanent: the page that tells our address answers something else.
+    """
+    configured = deployment.plan.access.operator_cidrs
+    if configured:
+        return configured
+    if existing and existing.operators:
+        return existing.operators
+    return (IPv4Network(_own_public_address(deployment)),)
+
+
+def _own_public_address(deployment: Deployment) -> IPv4Address:
+    credentials = load_credentials(deployment.credentials)
+    url = credentials.public_address_url
+    advice = "Write `access.operator_cidrs` in the topology, or another `public_address_url` in the block."
+    try:
+        answer = requests.get(url, timeout=ASK_TIMEOUT_S, verify=credentials.verify)
+        answer.raise_for_status()
+        return IPv4Address(answer.text.strip())
+    except requests.RequestException as exc:
+        raise Transient(f"cannot ask {url} for our public address: {exc}", advice=advice) from exc
+    except AddressValueError as exc:
+        raise Permanent(f"{url} does not tell our public IPv4 address: {exc}", advice=advice) from exc

@@ -1,0 +1,46 @@
+"""The one way to wait."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from roachmesh.errors import NotReadyYet, Transient
+from tasks.engine import logger
+
+T = TypeVar("T")
+
+REPORT_EVERY_S = 15.0
+
+
+def wait_until(
+    check: Callable[[], T | None], *, what: str, timeout_s: float, every_s: float = 1.0, advice: str = ""
+) -> T:
+    """Ask until there is an answer.
+
+    Args:
+        check: Gives the answer, or None for "not yet"; a `Transient` error is a "not yet" with a reason.
+        what: What is waited for, as a sentence's subject: "SSH on crdb-eastus-1".
+        timeout_s: Seconds after which to give up.
+        every_s: Seconds between two questions.
+        advice: What the reader of the error can do.
+
+    Raises:
+        NotReadyYet: with the last reason, when the time is over.
+    """
+    start = time.monotonic()
+    reported = start
+    last = "no answer yet"
+    while True:
+        try:
+            answer = check()
+        except Transient as exc:
+            answer, last = None, str(exc)
+        if answer is not None:
+            return answer
+        now = time.monotonic()
+        if now - start > timeout_s:
+            raise NotReadyYet(f"{what}: not within {now - start:.0f} s (last: {last}).", advice=advice)
+        if now - reported > REPORT_EVERY_S:
+            reported = now
+            logger().info("waiting for %s since %.0f s (last: %s)", what, now - start, last)
+        time.sleep(every_s)  # noqa: TID251 -- the one place
