@@ -1,0 +1,104 @@
+"""From the store to the network that packets see: a pure function of what was written."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+
+from sandbox.arm.resources.machine_spec import machine_key
+from sandbox.arm.resources.rule_fields import FIELDS, default_rules, field_values
+from sandbox.arm.store import Json, Resource, Store
+from sandbox.fabric.model import (
+    Network,
+    NetworkInterface,
+    Peering,
+    SecurityGroup,
+    SecurityRule,
+    Subnet,
+    VirtualNetwork,
+)
+
+
+def describe(store: Store) -> Network:
+    """Describe everything that the fabric has to carry."""
+    networks = store.of_type("Microsoft.Network/virtualNetworks")
+    interfaces = store.of_type("Microsoft.Network/networkInterfaces")
+    return Network(
+        virtual_networks=tuple(_virtual_network(store, network) for network in networks),
+        interfaces=tuple(_interface(store, interface) for interface in interfaces),
+    )
+
+
+def _virtual_network(store: Store, network: Resource) -> VirtualNetwork:
+    subnets = store.children(network.id, "subnets")
+    peerings = store.children(network.id, "virtualNetworkPeerings")
+    return VirtualNetwork(
+        id=network.id.key,
+        prefixes=tuple(IPv4Network(text) for text in network.properties["addressSpace"]["addressPrefixes"]),
+        subnets=tuple(_subnet(store, subnet) for subnet in subnets),
+        peerings=tuple(_peering(half) for half in peerings if half.hidden["state"] != "Disconnected"),
+    )
+
+
+def _subnet(store: Store, subnet: Resource) -> Subnet:
+    several = subnet.properties.get("addressPrefixes") or [subnet.properties["addressPrefix"]]
+    return Subnet(
+        id=subnet.id.key,
+        prefix=IPv4Network(several[0]),
+        security_group=_security_group(store, subnet.properties),
+    )
+
+
+def _peering(half: Resource) -> Peering:
+    return Peering(
+        remote_network=half.properties["remoteVirtualNetwork"]["id"].lower(),
+        allow_access=half.properties["allowVirtualNetworkAccess"],
+        allow_forwarded=half.properties["allowForwardedTraffic"],
+    )
+
+
+def _interface(store: Store, interface: Resource) -> NetworkInterface:
+    configuration = interface.properties["ipConfigurations"][0]["properties"]
+    machine = next(iter(store.referrers(interface.id, "Microsoft.Compute/virtualMachines")), None)
+    return NetworkInterface(
+        id=interface.id.key,
+        subnet=configuration["subnet"]["id"].lower(),
+        address=IPv4Address(configuration["privateIPAddress"]),
+        machine=machine_key(machine.id) if machine else None,
+        public_address=_public_address(store, configuration),
+        ip_forwarding=interface.properties["enableIPForwarding"],
+        security_group=_security_group(store, interface.properties),
+        hostname=machine.properties["osProfile"]["computerName"] if machine else None,
+    )
+
+
+def _public_address(store: Store, configuration: Json) -> IPv4Address | None:
+    given = configuration.get("publicIPAddress")
+    found = store.find(given["id"]) if given else None
+    return IPv4Address(found.properties["ipAddress"]) if found else None
+
+
+def _security_group(store: Store, properties: Json) -> SecurityGroup | None:
+    given = properties.get("networkSecurityGroup")
+    found = store.find(given["id"]) if given else None
+    return SecurityGroup(tuple(_rules(store, found))) if found else None
+
+
+def _rules(store: Store, group: Resource) -> Iterator[SecurityRule]:
+    for rule in store.children(group.id, "securityRules"):
+        yield _rule(rule.id.name, rule.properties)
+    for name, properties in default_rules().items():
+        yield _rule(name, properties)
+
+
+def _rule(name: str, properties: Json) -> SecurityRule:
+    values = [field_values(properties, single, several) for single, several in FIELDS]
+    return SecurityRule(
+        name=name,
+        direction=properties["direction"],
+        priority=properties["priority"],
+        access=properties["access"],
+        protocol=properties["protocol"],
+        source_prefixes=values[0],
+        destination_prefixes=values[1],
+        source_ports=values[2],
+        destination_ports=values[3],
+    )

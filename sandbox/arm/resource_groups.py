@@ -1,0 +1,216 @@
+"""Resource groups, and the lists of what is in them."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from sandbox.arm import responses
+from sandbox.arm.cloud import Cloud
+from sandbox.arm.errors import ArmError, group_being_deleted, group_not_found
+from sandbox.arm.locations import REGIONS, canonical
+from sandbox.arm.resource_type import Answer, Call
+from sandbox.arm.resources import disks, peerings, virtual_machines
+from sandbox.arm.resources.machine_spec import machine_key
+from sandbox.arm.store import Json, Resource, ResourceGroup
+from sandbox.arm.writing import tags_of
+
+DELETE_S = 45
+FILTERS = {"resourcegroup", "resourcetype", "name", "location", "tagname", "tagvalue"}
+
+
+def put(cloud: Cloud, call: Call, name: str) -> Answer:
+    """Create a group, or change its tags: at once, without an operation."""
+    present = cloud.store.groups.get(name.lower())
+    if present and present.deleting:
+        raise group_being_deleted(present.name)
+    if not re.fullmatch(r"[\w.()-]{0,89}[\w()-]", name):
+        message = f"The provided resource group name '{name}' has these invalid characters or is too long."
+        raise ArmError(400, "InvalidResourceGroup", message)
+    location = _location(call.body, present)
+    group = ResourceGroup(
+        name=present.name if present else name,
+        location=location,
+        tags=tags_of(call.body),
+        managed_by=call.body.get("managedBy"),
+    )
+    cloud.store.groups[name.lower()] = group
+    return Answer(200 if present else 201, responses.group_document(cloud, group))
+
+
+def patch(cloud: Cloud, call: Call, name: str) -> Answer:
+    """Change the tags."""
+    group = _existing(cloud, name)
+    if group.deleting:
+        raise group_being_deleted(group.name)
+    if "tags" in call.body:
+        group = replace(group, tags=tags_of(call.body))
+    cloud.store.groups[name.lower()] = group
+    return Answer(200, responses.group_document(cloud, group))
+
+
+def get(cloud: Cloud, call: Call, name: str) -> Answer:
+    """Show a group."""
+    return Answer(200, responses.group_document(cloud, _existing(cloud, name)))
+
+
+def head(cloud: Cloud, call: Call, name: str) -> Answer:
+    """Tell whether it exists: 204 or 404."""
+    return Answer(204 if name.lower() in cloud.store.groups else 404)
+
+
+def delete(cloud: Cloud, call: Call, name: str) -> Answer:
+    """Delete a group with all that is in it; the name is free when that is over.
+
+    Source: facts/azure.md section 2: only `Location`, 202 until done, then 200 without a body.
+    """
+    group = _existing(cloud, name)
+    if group.deleting:
+        raise group_being_deleted(group.name)
+    cloud.store.groups[name.lower()] = replace(group, deleting=True)
+    operation = cloud.operations.start(
+        location=group.location, namespace="Microsoft.Resources", shows="Updating", seconds=DELETE_S
+    )
+    cloud.operations.afterwards(
+        operation, lambda: cloud.operations.run(operation, lambda: _empty(cloud, group.name))
+    )
+    url = f"{call.base_url}/subscriptions/{cloud.subscription_id}/operationresults/{operation.id}"
+    location = f"{url}?api-version={call.api_version}"
+    return Answer(202, None, {"Location": location, **responses.poll_headers(cloud)})
+
+
+def list_all(cloud: Cloud, call: Call) -> Answer:
+    """All groups, or those with a tag."""
+    wanted = _filter(call)
+    groups = [group for group in cloud.store.groups.values() if _has_tag(dict(group.tags), wanted)]
+    return responses.listing([responses.group_document(cloud, group) for group in groups])
+
+
+def list_resources(cloud: Cloud, call: Call, name: str | None = None) -> Answer:
+    """All top-level resources, of one group or of the subscription."""
+    wanted = _filter(call)
+    if name is not None:
+        wanted["resourcegroup"] = _existing(cloud, name).name.lower()
+    found = [resource for resource in cloud.store.top_level() if _matches(resource, wanted)]
+    return responses.listing([_entry(cloud, resource) for resource in found])
+
+
+def _existing(cloud: Cloud, name: str) -> ResourceGroup:
+    group = cloud.store.groups.get(name.lower())
+    if group is None:
+        raise group_not_found(name)
+    return group
+
+
+def _location(body: Json, present: ResourceGroup | None) -> str:
+    given = body.get("location")
+    if not isinstance(given, str) or not given:
+        raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
+    location = canonical(given)
+    if location not in REGIONS:
+        message = (
+            f"The provided location '{given}' is not available for resource group. "
+            f"List of available regions is '{','.join(REGIONS)}'."
+        )
+        raise ArmError(400, "LocationNotAvailableForResourceGroup", message)
+    if present and present.location != location:
+        message = (
+            f"Invalid resource group location '{given}'. "
+            f"The Resource group already exists in location '{present.location}'."
+        )
+        raise ArmError(409, "InvalidResourceGroupLocation", message)
+    return location
+
+
+def _empty(cloud: Cloud, name: str) -> None:
+    """Delete the machines, all at once, then the records, then the data disks."""
+    with cloud.store.lock:
+        resources = cloud.store.in_group(name)
+        blocked = _held_from_outside(cloud, name, resources)
+        if blocked:
+            cloud.store.groups[name.lower()] = replace(cloud.store.groups[name.lower()], deleting=False)
+    if blocked:
+        message = (
+            f"Deletion of resource group '{name}' failed as resources with identifiers "
+            f"'{', '.join(blocked)}' could not be deleted. The provisioning state of the resource group "
+            "will be rolled back."
+        )
+        raise ArmError(409, "ResourceGroupDeletionBlocked", message)
+    machines = [found for found in resources if found.id.type == virtual_machines.TYPE.name]
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        list(pool.map(lambda machine: _delete_machine(cloud, machine), machines))
+    with cloud.store.lock:
+        gone = cloud.store.in_group(name)
+        _disconnect_peers(cloud, name, gone)
+        for resource in gone:
+            cloud.store.remove(resource.id)
+        del cloud.store.groups[name.lower()]
+    cloud.converge()
+    for resource in gone:
+        if cloud.machines and resource.id.type == disks.TYPE.name and not resource.hidden.get("system"):
+            cloud.machines.delete_disk(resource.id.key)
+
+
+def _delete_machine(cloud: Cloud, machine: Resource) -> None:
+    with cloud.turns[machine.id.key]:
+        if cloud.machines:
+            cloud.machines.delete(machine_key(machine.id))
+
+
+def _held_from_outside(cloud: Cloud, name: str, resources: list[Resource]) -> list[str]:
+    """What resources of other groups use; a peering only loses its other half."""
+    return [
+        str(resource.id)
+        for resource in resources
+        for user in cloud.store.referrers(resource.id)
+        if user.id.group.lower() != name.lower() and user.id.type != peerings.TYPE.name
+    ]
+
+
+def _disconnect_peers(cloud: Cloud, name: str, gone: list[Resource]) -> None:
+    for resource in gone:
+        for peering in cloud.store.referrers(resource.id, peerings.TYPE.name):
+            if peering.id.group.lower() != name.lower():
+                peerings.disconnect(cloud, peering)
+
+
+def _filter(call: Call) -> dict[str, str]:
+    """Read `$filter=resourceGroup eq 'a' and tagName eq 'b'`; anything else is refused."""
+    text = call.query.get("$filter", "")
+    found = {key.lower(): value for key, value in re.findall(r"(\w+) eq '([^']*)'", text, re.IGNORECASE)}
+    rest = re.sub(r"\w+ eq '[^']*'|\band\b|\s", "", text, flags=re.IGNORECASE)
+    if rest or set(found) - FILTERS:
+        raise ArmError(
+            400, "InvalidFilterInQueryString", f"Invalid $filter '{text}' specified in the query string."
+        )
+    return found
+
+
+def _has_tag(tags: dict[str, str], wanted: dict[str, str]) -> bool:
+    name = wanted.get("tagname")
+    if name is None:
+        return True
+    value = {key.lower(): text for key, text in tags.items()}.get(name.lower())
+    return value is not None and wanted.get("tagvalue", value) == value
+
+
+def _matches(resource: Resource, wanted: dict[str, str]) -> bool:
+    given = {
+        "resourcegroup": resource.id.group,
+        "resourcetype": resource.id.type,
+        "name": resource.id.name,
+        "location": resource.location or "",
+    }
+    same = all(given[key].lower() == value.lower() for key, value in wanted.items() if key in given)
+    return same and _has_tag(dict(resource.tags), wanted)
+
+
+def _entry(cloud: Cloud, resource: Resource) -> Json:
+    shown: Json = {
+        "id": str(resource.id),
+        "name": resource.id.name,
+        "type": resource.id.type,
+        "location": resource.location,
+        "tags": dict(resource.tags),
+        "provisioningState": cloud.operations.provisioning_state(resource.operation),
+    }
+    return shown | {key: resource.envelope[key] for key in ("sku", "zones") if key in resource.envelope}

@@ -1,0 +1,106 @@
+"""Security rules, the children of a network security group."""
+
+import re
+from ipaddress import IPv4Network
+
+from sandbox.arm.cloud import Cloud
+from sandbox.arm.errors import ArmError, not_emulated
+from sandbox.arm.resource_type import ResourceType
+from sandbox.arm.resources.rule_fields import FIELDS, field_values
+from sandbox.arm.store import Resource
+
+TAGS = ("VirtualNetwork", "AzureLoadBalancer", "Internet", "AzurePlatformDNS")
+CHOICES = {
+    "protocol": ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*"),
+    "access": ("Allow", "Deny"),
+    "direction": ("Inbound", "Outbound"),
+}
+
+
+def check(cloud: Cloud, wanted: Resource, present: Resource | None) -> None:
+    """Refuse what the fabric could not evaluate, and a priority that is taken.
+
+    Source: SecurityRuleConflict in grycap/im#359, SecurityRuleParametersMissing in Azure/sap-hana#135,
+    SecurityRuleInvalidPortRange in terraform-provider-azurerm#1530, SecurityRuleInvalidAddressPrefix
+    in #16761; SecurityRuleParameterContainsUnsupportedValue and SecurityRuleInvalidPriority are believed.
+    """
+    properties = wanted.properties
+    for name, choices in CHOICES.items():
+        properties[name] = _choice(wanted, name, choices)
+    if properties["protocol"] in ("Esp", "Ah"):
+        raise not_emulated(f"security rules for protocol {properties['protocol']}")
+    if any("ApplicationSecurityGroups" in name and value for name, value in properties.items()):
+        raise not_emulated("application security groups in security rules")
+    _check_priority(cloud, wanted)
+    for single, several in FIELDS:
+        properties.setdefault(several, [])
+        values = field_values(properties, single, several)
+        if not values:
+            raise _missing(wanted, f"{several}, or {single}")
+        for value in values:
+            _check_port(value) if "Port" in single else _check_prefix(value)
+
+
+def _choice(wanted: Resource, name: str, choices: tuple[str, ...]) -> str:
+    """The value in Azure's casing: `TCP` is accepted and shown as `Tcp`."""
+    value = wanted.properties.get(name)
+    if value is None:
+        raise _missing(wanted, name)
+    for choice in choices:
+        if str(value).lower() == choice.lower():
+            return choice
+    message = f"Security rule parameter {name} for rule with Id {wanted.id} cannot have value {value}."
+    raise ArmError(400, "SecurityRuleParameterContainsUnsupportedValue", message)
+
+
+def _missing(wanted: Resource, what: str) -> ArmError:
+    message = (
+        f"Required security rule parameters are missing for security rule with Id: {wanted.id}. "
+        f"Security rule must specify {what}."
+    )
+    return ArmError(400, "SecurityRuleParametersMissing", message)
+
+
+def _check_priority(cloud: Cloud, wanted: Resource) -> None:
+    priority = wanted.properties.get("priority")
+    if not isinstance(priority, int) or not 100 <= priority <= 4096:
+        message = f"Security rule has invalid Priority. Value provided: {priority}. Allowed range 100-4096."
+        raise ArmError(400, "SecurityRuleInvalidPriority", message)
+    assert wanted.id.parent  # noqa: S101 - a rule is a child
+    for other in cloud.store.children(wanted.id.parent, "securityRules"):
+        same = all(other.properties[key] == wanted.properties[key] for key in ("priority", "direction"))
+        if same and other.id.key != wanted.id.key:
+            message = (
+                f"Security rule {wanted.id.name} conflicts with rule {other.id.name}. Rules cannot have "
+                "the same Priority and Direction. To learn more, see aka.ms/nsgrules."
+            )
+            raise ArmError(400, "SecurityRuleConflict", message)
+
+
+def _check_port(value: str) -> None:
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", value)
+    if value == "*":
+        return
+    if not match or not int(match[1]) <= int(match[2] or match[1]) <= 65535:
+        message = (
+            f"Security rule has invalid Port range. Value provided: {value}. Value should be an integer OR "
+            "integer range with '-' delimiter. Valid range 0-65535."
+        )
+        raise ArmError(400, "SecurityRuleInvalidPortRange", message)
+
+
+def _check_prefix(value: str) -> None:
+    if value == "*" or value.lower() in map(str.lower, TAGS):
+        return
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9.]*", value):
+        raise not_emulated(f"the service tag {value}; it has {', '.join(TAGS)}")
+    try:
+        IPv4Network(value)  # host bits must be zero: Azure refuses 50.206.209.68/27
+    except ValueError:
+        message = f"Security rule has invalid Address prefix. Value provided: {value}"
+        raise ArmError(400, "SecurityRuleInvalidAddressPrefix", message) from None
+
+
+TYPE = ResourceType(
+    "Microsoft.Network/networkSecurityGroups/securityRules", write_s=2, delete_s=2, check=check
+)

@@ -1,0 +1,181 @@
+"""How a body becomes a resource: what is stripped, what is checked for every type, what is kept."""
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from sandbox.arm import ids
+from sandbox.arm.cloud import Cloud
+from sandbox.arm.errors import ArmError, invalid_reference
+from sandbox.arm.ids import ResourceId
+from sandbox.arm.locations import REGIONS, canonical
+from sandbox.arm.operations import Operation
+from sandbox.arm.resource_type import ResourceType
+from sandbox.arm.store import Json, Resource, new_etag
+
+USUAL = {"id", "name", "type", "etag", "location", "tags", "properties"}
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?")
+
+
+def write(
+    cloud: Cloud, kind: ResourceType, resource_id: ResourceId, body: Json, operation: Operation
+) -> Resource:
+    """Check a body, store what it describes, and its children with it."""
+    present = cloud.store.find(resource_id)
+    if not NAME.fullmatch(resource_id.name):
+        message = f"Resource name {resource_id.name} is invalid."
+        raise ArmError(400, "InvalidResourceName", message)
+    properties = _properties(kind, body)
+    children = {name: properties.pop(name, None) for name in kind.children}
+    wanted = Resource(
+        id=resource_id,
+        properties=properties,
+        location=None if kind.is_child else location_of(cloud, kind, resource_id, body),
+        tags={} if kind.is_child else tags_of(body),
+        envelope={key: value for key, value in body.items() if key not in USUAL},
+        operation=operation,
+    )
+    if present:
+        wanted = replace(wanted, guid=present.guid, hidden=present.hidden)
+    wanted = _hide(kind, wanted)
+    _check_zones(kind, wanted)
+    _resolve_references(cloud, kind, wanted)
+    kind.check(cloud, wanted, present)
+    cloud.store.put(wanted)
+    for name, child_kind in kind.children.items():
+        if children[name] is not None or name not in kind.kept_children:
+            _write_children(cloud, child_kind, wanted, name, children[name] or [], operation)
+    if resource_id.parent:
+        cloud.store.touch(resource_id.parent)
+    return wanted
+
+
+def location_of(cloud: Cloud, kind: ResourceType, resource_id: ResourceId, body: Json) -> str:
+    """Where the resource will be: known, and where it was before."""
+    present = cloud.store.find(resource_id.root)
+    if kind.is_child:
+        return (present.location if present else None) or "global"
+    given = body.get("location")
+    if not isinstance(given, str) or not given:
+        raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
+    location = canonical(given)
+    if location not in REGIONS:
+        message = (
+            f"The provided location '{given}' is not available for resource type '{kind.name}'. "
+            f"List of available regions for the resource type is '{','.join(REGIONS)}'."
+        )
+        raise ArmError(400, "LocationNotAvailableForResourceType", message)
+    if present and present.location != location:
+        message = (
+            f"The resource '{resource_id.name}' already exists in location '{present.location}' in resource "
+            f"group '{resource_id.group}'. A resource with the same name cannot be created in location "
+            f"'{location}'. Please select a new resource name."
+        )
+        raise ArmError(409, "InvalidResourceLocation", message)
+    return location
+
+
+def tags_of(body: Json) -> dict[str, str]:
+    """The tags of a body, within ARM's limits.
+
+    Source: the limits are those of the page on tags (50 names, 512 and 256 characters);
+    the codes are believed.
+    """
+    tags = body.get("tags") or {}
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise ArmError(400, "InvalidRequestContent", "The request content was invalid: tags must be strings.")
+    if len(tags) > 50:
+        raise ArmError(400, "InvalidTags", f"There are {len(tags)} tags; the maximum allowed is 50.")
+    for name, value in tags.items():
+        if len(name) > 512 or re.search(r"[<>%&\\?/]", name):
+            raise ArmError(400, "InvalidTagNameCharacters", f"The tag name '{name}' is not allowed.")
+        if len(value) > 256:
+            message = f"Tag value is too large: {len(value)} characters. The maximum allowed is 256."
+            raise ArmError(400, "TagValueTooLarge", message)
+    return dict(tags)
+
+
+def _properties(kind: ResourceType, body: Json) -> Json:
+    given = body.get("properties")
+    properties: Json = copy.deepcopy(given) if isinstance(given, dict) else {}
+    for name in (*kind.read_only, "provisioningState", "resourceGuid"):
+        properties.pop(name, None)
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def _hide(kind: ResourceType, wanted: Resource) -> Resource:
+    """Move what must never be shown out of the properties."""
+    hidden = dict(wanted.hidden)
+    for dotted in kind.write_only:
+        *path, last = dotted.split(".")
+        place: Any = wanted.properties
+        for step in path:
+            place = place.get(step) if isinstance(place, dict) else None
+        if isinstance(place, dict) and place.get(last) is not None:
+            hidden[f"new {dotted}"] = place.pop(last)
+    return replace(wanted, hidden=hidden)
+
+
+def _check_zones(kind: ResourceType, wanted: Resource) -> None:
+    """Refuse zones where there are none.
+
+    Source: the first code is seen in kubernetes-sigs/cluster-api-provider-azure#294; the second believed.
+    """
+    zones = wanted.envelope.get("zones") or []
+    if not zones:
+        return
+    short = kind.name.rsplit("/", 1)[1]
+    if not kind.zonal or not REGIONS.get(wanted.location or "", False):
+        message = f"The resource type '{short}' does not support availability zones at location"
+        raise ArmError(400, "ResourceTypeNotSupportAvailabilityZones", f"{message} '{wanted.location}'.")
+    unknown = set(zones) - {"1", "2", "3"}
+    if unknown:
+        message = f"The zone(s) '{','.join(sorted(unknown))}' for resource '{wanted.id}' is not supported."
+        raise ArmError(400, "InvalidAvailabilityZone", message)
+
+
+def _resolve_references(cloud: Cloud, kind: ResourceType, wanted: Resource) -> None:
+    """See that everything referred to exists, in the same region, and take over its casing."""
+    location = wanted.location or cloud.store.location_of(wanted)
+    own = f"{wanted.id.key}/"
+    for holder in _references(wanted.properties):
+        text = holder["id"]
+        if f"{text}/".lower().startswith(own):
+            continue
+        parsed = ids.parse(text)
+        found = cloud.store.find(parsed) if parsed else None
+        elsewhere = found and not kind.any_region and cloud.store.location_of(found) != location
+        if found is None or elsewhere:
+            raise invalid_reference(text, str(wanted.id))
+        holder["id"] = str(found.id)
+
+
+def _references(value: Any) -> Iterator[Json]:
+    if isinstance(value, dict):
+        if isinstance(value.get("id"), str):
+            yield value
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def _write_children(
+    cloud: Cloud, kind: ResourceType, parent: Resource, name: str, bodies: list[Json], operation: Operation
+) -> None:
+    """Make the children what the list says: those that are not in it go first."""
+    wanted = {str(body.get("name", "")).lower() for body in bodies}
+    for child in cloud.store.children(parent.id, name):
+        if child.id.name.lower() not in wanted:
+            kind.check_delete(cloud, child)
+            kind.end(cloud, child)
+    for body in bodies:
+        child_id = parent.id.child(name, str(body.get("name", "")))
+        present = cloud.store.find(child_id)
+        write(cloud, kind, present.id if present else child_id, body, operation)
+
+
+__all__ = ["Operation", "location_of", "new_etag", "tags_of", "write"]
