@@ -1,0 +1,162 @@
+"""Change in the kernel what differs from what is wanted.
+
+Every step is safe to repeat: a fabric that was killed in the middle finds on its next start what is
+whole (a link gets its digest last) and makes the rest anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address
+
+from sandbox.commands import run
+from sandbox.fabric import names
+from sandbox.fabric.kernel import PROTOCOL, Batch, ask
+from sandbox.fabric.layout import THIS_COMPUTER, End, Layout, Link, Plan, Route
+from sandbox.fabric.namespaces import kill_inside, write_settings
+from sandbox.instance import Instance
+
+_BLACKHOLE_METRIC = "4278198272"
+
+_EVERYWHERE = {"ipv6/conf/all/disable_ipv6": 1, "ipv6/conf/default/disable_ipv6": 1}
+_ROUTING = _EVERYWHERE | {
+    "ipv4/ip_forward": 1,
+    "ipv4/conf/all/proxy_arp": 1,  # a router answers for every address behind it
+    "ipv4/neigh/default/proxy_delay": 0,  # at once: by default it waits up to 0.8 s
+    "ipv4/conf/all/rp_filter": 0,  # the packet filter knows better who may send what
+    "ipv4/conf/default/rp_filter": 0,
+    "ipv4/conf/all/send_redirects": 0,
+    "ipv4/conf/default/send_redirects": 0,
+    "ipv4/icmp_ratelimit": 0,  # every packet without a way is told so
+}
+_MACHINE = _EVERYWHERE | {"ipv4/ip_forward": 0}
+
+
+def converge(current: Layout, wanted: Plan, filters: Mapping[str, str]) -> None:
+    """Take away what is not wanted, then add what is missing.
+
+    Filters are loaded between the two, so that no link is ever up without them.
+    """
+    _remove(current, wanted)
+    new = wanted.namespaces - current.namespaces
+    _add_namespaces(new)
+    for namespace, ruleset in filters.items():
+        run("nsenter", f"--net={names.path(namespace)}", "nft", "-f", "-", stdin=ruleset)
+    links = [link for key, link in wanted.definitions.items() if current.links.get(key) != link.digest]
+    _make_links(links)
+    _configure_far_ends(new, links)
+    routes = {route for route in wanted.routes if route not in current.routes or _leads_over(route, links)}
+    _configure_near_ends(links, wanted.addresses - current.addresses, routes)
+
+
+def prepare(instance: Instance, namespaces: Iterable[str]) -> None:
+    """Do what is done once: settings of namespaces that stand already, and the route that holds back.
+
+    The route keeps packets for our public addresses on this computer when the link to the edge is gone.
+    """
+    for namespace in filter(names.routes_packets, namespaces):
+        write_settings(namespace, _ROUTING)
+    run("ip", "route", "replace", *_held_back(instance))
+
+
+def remove_all(instance: Instance) -> None:
+    """Remove namespaces, with them all links and routes, and what is left on this computer."""
+    batch, here = Batch(), names.on_this_computer(instance)
+    if any(link["ifname"] == here for link in ask(THIS_COMPUTER, "link", "show", "type", "veth")):
+        batch.add(THIS_COMPUTER, f"link del {here}")
+    for namespace in names.all_of(instance):
+        kill_inside(namespace)
+        batch.add(THIS_COMPUTER, f"netns del {namespace}")
+    held_back = ("type", "blackhole", "exact", str(instance.public_network))
+    if ask(THIS_COMPUTER, "route", "show", *held_back):
+        batch.add(THIS_COMPUTER, f"route del {' '.join(_held_back(instance))}")
+    batch.run()
+
+
+def _remove(current: Layout, wanted: Plan) -> None:
+    """Remove routes before links: a route would go with its link, and then be missed."""
+    gone = current.namespaces - wanted.namespaces
+    batch = Batch()
+    for route in current.routes - wanted.routes:
+        if route.namespace not in gone:
+            batch.add(route.namespace, f"route del {_route(route)}")
+    for namespace, address in current.addresses - wanted.addresses:
+        if namespace not in gone:
+            batch.add(namespace, f"addr del {address}/32 dev lo")
+    for (namespace, name), digest in current.links.items():
+        if wanted.links.get((namespace, name)) != digest:
+            batch.add(namespace, f"link del {name}")
+    for namespace in gone:
+        batch.add(THIS_COMPUTER, f"netns del {namespace}")
+    batch.run()
+
+
+def _held_back(instance: Instance) -> list[str]:
+    return ["blackhole", str(instance.public_network), "metric", _BLACKHOLE_METRIC]
+
+
+def _add_namespaces(namespaces: Iterable[str]) -> None:
+    batch = Batch()
+    for namespace in namespaces:
+        batch.add(THIS_COMPUTER, f"netns add {namespace}")
+    batch.run()
+    for namespace in namespaces:
+        write_settings(namespace, _ROUTING if names.routes_packets(namespace) else _MACHINE)
+
+
+def _make_links(links: Iterable[Link]) -> None:
+    """Make both ends where they belong; this computer's own namespace has no name to send an end to."""
+    batch = Batch()
+    for link in links:
+        here, there = (link.near, link.far) if link.far.namespace else (link.far, link.near)
+        batch.add(
+            here.namespace,
+            f"link add {here.name} address {here.mac} type veth "
+            f"peer name {there.name} address {there.mac} netns {there.namespace}",
+        )
+    batch.run()
+
+
+def _configure_far_ends(new: Iterable[str], links: Iterable[Link]) -> None:
+    batch = Batch()
+    for namespace in new:
+        batch.add(namespace, "link set lo up")
+    for link in links:
+        _configure(batch, link.far)
+    batch.run()
+
+
+def _configure_near_ends(
+    links: Iterable[Link], addresses: Iterable[tuple[str, IPv4Address]], routes: Iterable[Route]
+) -> None:
+    """Finish links and what leads over them; a link that bears its digest is whole."""
+    batch = Batch()
+    for link in links:
+        _configure(batch, link.near)
+        batch.add(link.near.namespace, f"link set {link.near.name} alias {link.digest}")
+    for namespace, address in addresses:
+        batch.add(namespace, f"addr replace {address}/32 dev lo")
+    for route in routes:
+        batch.add(route.namespace, f"route replace {_route(route)}")
+    batch.run()
+
+
+def _configure(batch: Batch, end: End) -> None:
+    if end.address:
+        batch.add(end.namespace, f"addr add {end.address} dev {end.name}")
+    batch.add(end.namespace, f"link set {end.name} up")
+    for address, mac in end.neighbours:
+        batch.add(end.namespace, f"neigh replace {address} lladdr {mac} dev {end.name} nud permanent")
+    if end.gateway:
+        batch.add(end.namespace, f"route add default via {end.gateway} dev {end.name}")
+
+
+def _route(route: Route) -> str:
+    hop = f"via {route.via} dev {route.link} onlink" if route.via else f"dev {route.link} scope link"
+    return f"{route.destination} {hop} proto {PROTOCOL}"
+
+
+def _leads_over(route: Route, links: Iterable[Link]) -> bool:
+    return any(
+        (route.namespace, route.link) == (end.namespace, end.name)
+        for link in links
+        for end in (link.near, link.far)
+    )

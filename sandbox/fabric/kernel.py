@@ -1,0 +1,69 @@
+"""Read from the kernel what stands of a fabric, and speak to `ip`."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from sandbox.commands import run
+from sandbox.fabric import names
+from sandbox.fabric.layout import THIS_COMPUTER, Layout, Route
+from sandbox.instance import Instance
+
+PROTOCOL = "98"  # marks our routes, so that we never touch another's
+
+
+def read(instance: Instance) -> Layout:
+    """Return what stands now, of this instance."""
+    found = Layout(namespaces=names.all_of(instance))
+    for namespace in filter(names.routes_packets, found.namespaces):
+        for link in ask(namespace, "link", "show"):
+            if "ifalias" in link:
+                found.links[namespace, link["ifname"]] = link["ifalias"]
+        found.routes |= set(_routes(namespace))
+        found.addresses |= {(namespace, address) for address in _own_addresses(namespace)}
+    found.routes |= {
+        route for route in _routes(THIS_COMPUTER) if route.destination == instance.public_network
+    }
+    return found
+
+
+class Batch:
+    """Lines for `ip -batch`, one process per namespace, in the order in which namespaces came up."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, namespace: str, line: str) -> None:
+        """Ask for one more step in a namespace."""
+        self._lines[namespace].append(line)
+
+    def run(self) -> None:
+        """Take all steps."""
+        for namespace, lines in self._lines.items():
+            run("ip", *_inside(namespace), "-batch", "-", stdin="\n".join(lines))
+
+
+def _routes(namespace: str) -> Iterable[Route]:
+    for route in ask(namespace, "route", "show", "proto", PROTOCOL):
+        destination = "0.0.0.0/0" if route["dst"] == "default" else route["dst"]
+        via = IPv4Address(route["gateway"]) if "gateway" in route else None
+        yield Route(namespace, IPv4Network(destination), route["dev"], via)
+
+
+def _own_addresses(namespace: str) -> Iterable[IPv4Address]:
+    for link in ask(namespace, "-4", "addr", "show", "dev", "lo"):
+        addresses = (IPv4Address(info["local"]) for info in link.get("addr_info", []))
+        yield from (address for address in addresses if not address.is_loopback)
+
+
+def ask(namespace: str, *question: str) -> list[dict[str, Any]]:
+    """Return what `ip` answers in a namespace."""
+    answer = run("ip", *_inside(namespace), "-json", *question)
+    found: list[dict[str, Any]] = json.loads(answer or "[]")
+    return found
+
+
+def _inside(namespace: str) -> list[str]:
+    return ["-n", namespace] if namespace else []

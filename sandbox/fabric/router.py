@@ -1,0 +1,138 @@
+"""The packet filter of a virtual network's router: all that Azure's fabric decides about a packet.
+
+A packet passes, in this order: anti-spoofing; the public address of its destination; outbound security
+groups (interface, then subnet); whether there is a way at all; inbound security groups (subnet, then
+interface); the public address of its source. Established flows skip the groups.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from sandbox.fabric import names, ports, rules
+from sandbox.fabric.layout import connected_peers, home, plugged_in
+from sandbox.fabric.model import Network, Peering, VirtualNetwork
+from sandbox.fabric.ports import Port, chain, table_of
+from sandbox.fabric.tags import PLATFORM_ADDRESS, AddressSpace
+from sandbox.instance import Instance
+
+_EDGE = f'"{names.EDGE_LINK}"'
+_DIRECTIONS: tuple[rules.Direction, ...] = ("Inbound", "Outbound")
+
+
+@dataclass(frozen=True)
+class Router:
+    """The router of one virtual network."""
+
+    network: VirtualNetwork
+    peers: tuple[VirtualNetwork, ...]
+    ports: tuple[Port, ...]
+
+    @cached_property
+    def space(self) -> AddressSpace:
+        """What service tags mean here."""
+        accessible = [peer for peer in self.peers if self.half(peer).allow_access]
+        return AddressSpace((*self.network.prefixes, *(p for peer in accessible for p in peer.prefixes)))
+
+    def half(self, peer: VirtualNetwork) -> Peering:
+        """Return what this network says of a peer."""
+        return next(half for half in self.network.peerings if half.remote_network == peer.id)
+
+    def ruleset(self) -> str:
+        """Render the whole table; loading it replaces the one before in a single step."""
+        parts = [
+            *self._addresses(),
+            chain("spoofing", self._spoofing()),
+            chain("public_in", self._public_in()),
+            chain("public_out", self._public_out()),
+            *self._security_groups(),
+            *ports.chains(self.ports),
+            chain("input", self._input()),
+            chain("forward", self._forward()),
+        ]
+        return table(parts)
+
+    def _addresses(self) -> Iterable[str]:
+        """Name the addresses and links that rules look up."""
+        here = {port: port.interface.address for port in self.ports}
+        public = {port: port.interface.public_address for port in self.ports if port.interface.public_address}
+        bound = [port for port in self.ports if not port.interface.ip_forwarding]
+        forwarding = [f'"{port.link}"' for port in self.ports if port.interface.ip_forwarding]
+        yield table_of(
+            "map private_of", "ipv4_addr : ipv4_addr", [f"{public[p]} : {here[p]}" for p in public]
+        )
+        yield table_of("map public_of", "ipv4_addr : ipv4_addr", [f"{here[p]} : {public[p]}" for p in public])
+        yield table_of("set has_public", "ipv4_addr", [str(here[port]) for port in public])
+        yield table_of("set own", "ifname . ipv4_addr", [f'"{port.link}" . {here[port]}' for port in bound])
+        yield table_of("set forwarding", "ifname", forwarding)
+
+    def _security_groups(self) -> Iterable[str]:
+        """Render every group once, however many interfaces and subnets share it."""
+        groups = dict.fromkeys(group for port in self.ports for group in port.groups)
+        for direction in _DIRECTIONS:
+            yield from (rules.chain(group, direction, self.space) for group in groups)
+        for group in dict.fromkeys(group for port in self.ports for group in port.resolver_groups):
+            yield rules.chain(group, "Outbound", self.space)
+
+    def _spoofing(self) -> Iterable[str]:
+        yield "type filter hook prerouting priority raw; policy accept;"
+        yield 'iifname "n*" iifname != @forwarding iifname . ip saddr != @own drop'
+
+    def _public_in(self) -> Iterable[str]:
+        yield "type nat hook prerouting priority dstnat; policy accept;"
+        yield f"iifname {_EDGE} dnat ip to ip daddr map @private_of"
+
+    def _public_out(self) -> Iterable[str]:
+        yield "type nat hook postrouting priority srcnat; policy accept;"
+        yield f"oifname {_EDGE} snat ip to ip saddr map @public_of"
+
+    def _input(self) -> Iterable[str]:
+        """Answer for the resolver, and for nothing else: gateways are silent on Azure too."""
+        yield "type filter hook input priority filter; policy drop;"
+        yield "ct state established,related accept"
+        yield 'iifname != "n*" drop'
+        yield "iifname vmap @resolver"
+        yield f"ip daddr {PLATFORM_ADDRESS} meta l4proto {{ tcp, udp }} th dport 53 accept"
+
+    def _forward(self) -> Iterable[str]:
+        yield "type filter hook forward priority filter; policy drop;"
+        yield "ct state established,related accept"
+        yield "iifname vmap @outbound"
+        for peer in self.peers:
+            yield from self._peering(peer)
+        yield 'iifname "p*" oifname != "n*" drop comment "peering is not transitive"'
+        yield f'iifname {_EDGE} oifname != "n*" drop'
+        yield f"iifname {_EDGE} ct status & dnat != dnat drop"
+        # Azure drops what has no way out in silence; an answer saves people the wait.
+        yield f"oifname {_EDGE} ip saddr != @has_public reject with icmp net-unreachable"
+        yield "oifname vmap @inbound"
+        yield "accept"
+
+    def _peering(self, peer: VirtualNetwork) -> Iterable[str]:
+        link, half = names.to_peer(peer.id), self.half(peer)
+        if not half.allow_access:
+            yield f'oifname "{link}" drop comment "no access"'
+        if not half.allow_forwarded:
+            sources = rules.address_match("ip saddr !=", peer.prefixes)
+            yield f'iifname "{link}" {sources} drop comment "forwarded by the peer"'
+
+
+def table(parts: Iterable[str]) -> str:
+    """Render a table that takes the place of the one before, at once."""
+    return "\n".join(
+        ["table inet fabric", "delete table inet fabric", "table inet fabric {", *parts, "}", ""]
+    )
+
+
+def rulesets(instance: Instance, network: Network) -> dict[str, str]:
+    """Render the filters of all routers, by namespace."""
+    in_network: dict[str, list[Port]] = {one.id: [] for one in network.virtual_networks}
+    for interface in plugged_in(network):
+        virtual_network, subnet = home(interface, network)
+        in_network[virtual_network.id].append(Port(interface, subnet))
+    return {
+        names.router(instance, one.id): Router(
+            one, tuple(connected_peers(one, network)), tuple(in_network[one.id])
+        ).ruleset()
+        for one in network.virtual_networks
+    }

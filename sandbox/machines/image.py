@@ -1,0 +1,134 @@
+"""The machines' base image: Debian 13, made by mmdebstrap, kept by the hash of its recipe.
+
+It is never written to again: every machine lays its own changes over it, and the fabric's daemons run
+from it.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from sandbox.commands import CommandFailed
+
+IMAGES = Path.home() / ".cache" / "roachmesh" / "images"
+ROOTFS = Path(__file__).parent / "rootfs"  # files laid over Debian's, to resemble Azure's image
+
+_PACKAGES = (
+    "systemd", "systemd-sysv", "systemd-resolved", "dbus", "openssh-server", "sudo", "curl",
+    "ca-certificates", "iproute2", "iputils-ping", "nftables", "procps", "e2fsprogs", "python3",
+    "python3-cryptography", "postgresql-17", "postgresql-client-17", "chrony", "dnsmasq",
+)  # fmt: skip
+_LEFT_OUT = (
+    "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/i18n/*",
+    # PostgreSQL's just-in-time compiler: a third of the image, and nothing here is worth compiling.
+    "/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*", "/usr/lib/postgresql/*/lib/llvmjit*",
+    "/usr/lib/postgresql/*/lib/bitcode/*",
+)  # fmt: skip
+_ENABLED = ("systemd-networkd.service", "cloud-final.service")
+_DISABLED = ("postgresql.service", "dnsmasq.service", "getty@tty1.service", "remote-fs.target")
+_MASKED = (
+    "apt-daily-upgrade.timer", "apt-daily.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "e2scrub_reap.service", "fstrim.timer", "console-getty.service", "dev-hugepages.mount",
+    "sshd-keygen.service",
+    "systemd-ask-password-console.path", "systemd-ask-password-wall.path", "systemd-hibernate-clear.service",
+    "systemd-logind.service", "systemd-modules-load.service", "systemd-network-generator.service",
+    "systemd-networkd-persistent-storage.service", "systemd-networkd-wait-online.service",
+    "systemd-pcrphase.service", "systemd-pcrphase-sysinit.service", "systemd-pstore.service",
+    "systemd-update-utmp.service",
+)  # fmt: skip
+_BEFORE_PACKAGES = """
+mkdir -p "$1/etc/postgresql-common/createcluster.d"
+echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.d/none.conf"
+"""
+_AFTER_PACKAGES = f"""
+set -e
+tar -C "$ROOTFS" --owner=0 --group=0 --mode=u=rwX,go=rX -c . | tar -C "$1" -x
+chroot "$1" systemctl --quiet enable {" ".join(_ENABLED)}
+chroot "$1" systemctl --quiet disable {" ".join(_DISABLED)}
+chroot "$1" systemctl --quiet mask {" ".join(_MASKED)}
+rm -f "$1"/etc/ssh/ssh_host_* "$1/etc/hostname" "$1/etc/machine-id"
+touch "$1/etc/.updated" "$1/var/.updated"  # or every first boot would look for what an update asks for
+"""
+
+_COMMAND = (
+    "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(_PACKAGES)}",
+    *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+    f"--setup-hook={_BEFORE_PACKAGES}", f"--customize-hook={_AFTER_PACKAGES}", "trixie",
+)  # fmt: skip
+
+
+def path() -> Path:
+    """Return where the image is, or will be."""
+    recipe = sha256(repr(_COMMAND).encode())
+    for file in sorted(file for file in ROOTFS.rglob("*") if file.is_file()):
+        recipe.update(f"{file.relative_to(ROOTFS)} {os.access(file, os.X_OK)}".encode() + file.read_bytes())
+    return IMAGES / recipe.hexdigest()[:16]
+
+
+def ensure(progress: Callable[[str], None]) -> Path:
+    """Build the image unless it is there, and remove those of older recipes.
+
+    It is built under another name and renamed when it is whole, so that it may be killed at any point;
+    whoever else asks for it meanwhile waits.
+    """
+    wanted = path()
+    if wanted.exists():
+        return wanted
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with (IMAGES / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not wanted.exists():
+            progress("Building the machines' base image, Debian 13: about a minute, this once")
+            _build(IMAGES / "draft", progress)
+            (IMAGES / "draft").rename(wanted)
+        for other in set(IMAGES.iterdir()) - {wanted, IMAGES / "lock"} - set(_in_use()):
+            shutil.rmtree(other)
+    return wanted
+
+
+def _build(draft: Path, progress: Callable[[str], None]) -> None:
+    """Run mmdebstrap in namespaces that end with this process; its mounts and children end with them."""
+    if draft.exists():
+        shutil.rmtree(draft)
+    process = subprocess.Popen(
+        [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            *_COMMAND,
+            draft,
+        ],
+        env=os.environ | {"ROOTFS": str(ROOTFS)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        said = []
+        for line in process.stderr or ():
+            said.append(line)
+            if line.startswith("I: "):
+                progress(f"  {line[3:].rstrip()}")
+    if process.returncode:
+        raise CommandFailed(f"mmdebstrap could not build the base image: {''.join(said[-15:])}")
+
+
+def _in_use() -> Iterator[Path]:
+    """Yield the images that running machines are laid over, or that daemons run from."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        for option in line.split()[3].split(","):
+            if option.startswith("lowerdir="):
+                yield Path(option.removeprefix("lowerdir="))
+    for root in Path("/proc").glob("[0-9]*/root"):
+        try:
+            yield root.readlink()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile, or is a thread of the kernel

@@ -1,0 +1,120 @@
+"""Virtual machines of one instance: each an overlay on the base image, booted in its namespace."""
+
+import shutil
+from pathlib import Path
+
+from sandbox import processes
+from sandbox.commands import run
+from sandbox.fabric import names
+from sandbox.fabric.sockets import connect_in_namespace
+from sandbox.instance import Instance
+from sandbox.machines import cloud_config, container, disks, groups, image, mounts, provision
+from sandbox.machines.model import MachineSpec
+
+BOOT_DEADLINE_S = 60.0
+_CONSOLE_LINES = 15
+
+
+class MachineFailed(RuntimeError):
+    """A machine did not come up; the message ends with the last lines of its console."""
+
+
+class Machines:
+    """Machines, named by the key of their specification.
+
+    Nothing about them is remembered here: what runs is asked of the kernel, what was provisioned is
+    seen in the folder of the machine.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+
+    def boot(self, spec: MachineSpec) -> None:
+        """Provision a machine on its first boot, start it, and return when its sshd answers.
+
+        The fabric has plugged its interfaces in before. A machine that runs is left alone.
+
+        Raises:
+            UnsupportedCustomData: the custom data asks for what the sandbox cannot do; nothing was made.
+            MachineFailed: it is not up within a minute.
+        """
+        config = cloud_config.parse(spec.custom_data)
+        if self.is_running(spec.key):
+            return
+        root = self._mount(spec.key)
+        done = root.parent / "provisioned"
+        if not done.exists():
+            provision.provision(root, spec, config)
+            done.touch()
+        try:
+            container.start(self._instance, spec.key, root, self._binds(spec), BOOT_DEADLINE_S)
+            self._greet(spec.key)
+        except (container.NotReady, OSError) as error:
+            tail = "\n".join(self.console(spec.key).splitlines()[-_CONSOLE_LINES:])
+            self.halt(spec.key)
+            raise MachineFailed(
+                f"machine {spec.key} is not up: {error}; its console ends with:\n{tail}"
+            ) from error
+
+    def halt(self, key: str) -> None:
+        """Stop a machine; its system disk and data disks stay."""
+        container.stop(self._instance, key)
+        mounts.unmount_below(self._folder(key))
+        groups.remove(self._instance, key)
+
+    def delete(self, key: str) -> None:
+        """Stop a machine and forget its system disk; data disks stay."""
+        self.halt(key)
+        if self._folder(key).exists():
+            shutil.rmtree(self._folder(key))
+
+    def delete_disk(self, disk_id: str) -> None:
+        """Forget a data disk and all that is on it."""
+        disks.delete(self._instance, disk_id)
+
+    def is_running(self, key: str) -> bool:
+        """Tell whether a machine runs now; one that powered itself off does not."""
+        return container.role(key) in processes.roles(self._instance).values()
+
+    def console(self, key: str) -> str:
+        """Return what a machine has written to its console since it was made."""
+        log = container.console(self._folder(key) / "root")
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def _folder(self, key: str) -> Path:
+        return self._instance.directory / "machines" / key
+
+    def _mount(self, key: str) -> Path:
+        """Lay the machine's own changes over the base image.
+
+        What an interrupted provisioning left is thrown away first.
+        """
+        folder = self._folder(key)
+        mounts.unmount_below(folder)
+        if folder.exists() and not (folder / "provisioned").exists():
+            shutil.rmtree(folder)
+        upper, work, root = folder / "changes", folder / "work", folder / "root"
+        for path in (upper, work, root):
+            path.mkdir(parents=True, exist_ok=True)
+        layers = f"lowerdir={image.path()},upperdir={upper},workdir={work}"
+        run("mount", "-t", "overlay", "-o", layers, f"{self._instance.mark}-{key}", root)
+        return root
+
+    def _binds(self, spec: MachineSpec) -> list[str]:
+        """Show data disks inside as Azure's azure-vm-utils does: a device, and a link by its LUN."""
+        links = self._folder(spec.key) / "by-lun"
+        shutil.rmtree(links, ignore_errors=True)
+        links.mkdir()
+        binds = [f"--bind-ro={links}:/dev/disk/azure/data/by-lun"] if spec.data_disks else []
+        for disk in spec.data_disks:
+            device = f"/dev/nvme0n{disk.lun + 2}"  # n1 is the system disk
+            (links / str(disk.lun)).symlink_to(f"../../../..{device.removeprefix('/dev')}")
+            binds.append(f"--bind={disks.attach(self._instance, disk)}:{device}")
+        return binds
+
+    def _greet(self, key: str) -> None:
+        """See that sshd speaks."""
+        namespace = names.machine(self._instance, key)
+        with connect_in_namespace(namespace, "127.0.0.1", 22, timeout_s=5) as connection:
+            if not connection.recv(64).startswith(b"SSH-2.0"):
+                raise container.NotReady("what answers on port 22 is no sshd")

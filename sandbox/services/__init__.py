@@ -1,0 +1,1 @@
+"""Daemons that serve the machines from outside: the resolver and the time server."""

@@ -1,0 +1,19 @@
+"""The time server: chronyd in the edge, which hands out this computer's clock and never sets it."""
+
+from sandbox.fabric import names
+from sandbox.instance import Instance
+from sandbox.services import daemons
+
+_ROLE = "time"
+_STRATUM = 2
+
+
+def serve(instance: Instance, running: set[str]) -> None:
+    """Run the time server, unless it is among the `running` roles."""
+    if _ROLE in running:
+        return
+    daemons.start(
+        instance, _ROLE, names.edge(instance), instance.directory / "time",
+        "chronyd", "-x", f"local stratum {_STRATUM}", "allow", f"bindaddress {instance.time_address}",
+        "cmdport 0",
+    )  # fmt: skip
