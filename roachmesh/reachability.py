@@ -42,7 +42,7 @@ def unreachable(observations: Sequence[Observation]) -> list[Observation]:
 
 def as_markdown(observations: Sequence[Observation]) -> str:
     """Draw the matrix of nodes: the slowest round trip of a pair's ports in ms, or what is wrong."""
-    names = list(dict.fromkeys(observation.source.name for observation in observations))
+    names = list(dict.fromkeys(node.name for o in observations for node in (o.source, o.target)))
     header = f"| from \\ to | {' | '.join(names)} |"
     lines = [header, "|---" * (len(names) + 1) + "|"]
     for source in names:

@@ -5,7 +5,9 @@ The last one denies the rest, for Azure's own rule 65000 admits whatever is tagg
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from roachmesh.topology import Model
 
@@ -14,16 +16,20 @@ CONSOLE_PORT = 8080
 SSH_PORT = 22
 
 
+ANY = ("*",)
+OneOrMore = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class Rule(Model):
-    """One inbound rule; an empty `sources` or `ports` means any."""
+    """One inbound rule; "any" is said aloud, an empty list would be a mistake."""
 
     name: str
     priority: int
     access: Literal["Allow", "Deny"]
     protocol: Literal["Tcp", "Icmp", "*"]
-    sources: tuple[str, ...] = ()
-    destinations: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
+    sources: OneOrMore
+    destinations: OneOrMore
+    ports: OneOrMore
 
 
 def vm_region(
@@ -40,26 +46,27 @@ def vm_region(
     everywhere = tuple(map(str, mesh))
     database = (str(SQL_PORT), str(CONSOLE_PORT))
     return (
-        _allow("ssh-from-operator", 100, "Tcp", tuple(map(str, operators)), here, (str(SSH_PORT),)),
-        _allow("own-subnet", 200, "*", here, here),
-        _allow("database-from-mesh", 210, "Tcp", everywhere, here, database),
-        _allow("icmp-from-mesh", 235, "Icmp", everywhere, here),
-        Rule(name="deny-all-inbound", priority=4096, access="Deny", protocol="*"),
+        _rule("ssh-from-operator", 100, "Allow", "Tcp", tuple(map(str, operators)), here, (str(SSH_PORT),)),
+        _rule("own-subnet", 200, "Allow", "*", here, here),
+        _rule("database-from-mesh", 210, "Allow", "Tcp", everywhere, here, database),
+        _rule("icmp-from-mesh", 235, "Allow", "Icmp", everywhere, here),
+        _rule("deny-all-inbound", 4096, "Deny", "*", ANY, ANY),
     )
 
 
-def _allow(
+def _rule(
     name: str,
     priority: int,
+    access: Literal["Allow", "Deny"],
     protocol: Literal["Tcp", "Icmp", "*"],
     sources: tuple[str, ...],
     destinations: tuple[str, ...],
-    ports: tuple[str, ...] = (),
+    ports: tuple[str, ...] = ANY,
 ) -> Rule:
     return Rule(
         name=name,
         priority=priority,
-        access="Allow",
+        access=access,
         protocol=protocol,
         sources=sources,
         destinations=destinations,
@@ -85,6 +92,4 @@ def as_azure(rule: Rule) -> dict[str, Any]:
 
 
 def _one_or_many(one: str, many: str, values: tuple[str, ...]) -> dict[str, Any]:
-    if len(values) > 1:
-        return {many: list(values)}
-    return {one: values[0] if values else "*"}
+    return {many: list(values)} if len(values) > 1 else {one: values[0]}

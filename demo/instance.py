@@ -1,0 +1,78 @@
+"""One running demo: its files, its ports, its environment; the tests have one of their own beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.instance import STATE_DIR
+from sandbox.instance import Instance as Sandbox
+
+MARK = "ROACHMESH_DEMO"  # an environment variable of every process we start, by which they are found again
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A demo, or the tests' one: the sandbox of the same name, and a Prefect of its own."""
+
+    sandbox: Sandbox
+
+    @property
+    def directory(self) -> Path:
+        """Where everything of this instance is kept, the sandbox's part included."""
+        return STATE_DIR / self.sandbox.name
+
+    @property
+    def prefect_port(self) -> int:
+        """Loopback port of Prefect's API and UI."""
+        return 4200 + self.sandbox.index
+
+    @property
+    def prefect_home(self) -> Path:
+        """Prefect's own folder; the user's ~/.prefect is never touched."""
+        return self.directory / "prefect"
+
+    @property
+    def postgres_directory(self) -> Path:
+        """The data, the socket and the log of the PostgreSQL that Prefect's server uses."""
+        return self.directory / "postgres"
+
+    @property
+    def ui(self) -> str:
+        """Address of Prefect's UI."""
+        return f"http://127.0.0.1:{self.prefect_port}"
+
+    @property
+    def mark(self) -> dict[str, str]:
+        """The environment variable by which `down` finds our processes."""
+        return {MARK: self.sandbox.mark}
+
+    def client_environment(self) -> dict[str, str]:
+        """What a client of this Prefect needs: the worker, the command line, the demo itself."""
+        return {
+            "PREFECT_HOME": str(self.prefect_home),
+            "PREFECT_API_URL": f"{self.ui}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
+
+    def server_environment(self) -> dict[str, str]:
+        """What the server needs besides; its encryption key stands in a file outside its database."""
+        leases = "prefect.server.concurrency.lease_storage.filesystem"
+        return {
+            **self.client_environment(),
+            "PREFECT_SERVER_API_HOST": "127.0.0.1",
+            "PREFECT_SERVER_API_PORT": str(self.prefect_port),
+            "PREFECT_API_DATABASE_CONNECTION_URL": (
+                f"postgresql+asyncpg://postgres@/postgres?host={self.postgres_directory}"
+            ),
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases,
+            "PREFECT_SERVER_ENCRYPTION_KEY": self._encryption_key(),
+        }
+
+    def _encryption_key(self) -> str:
+        from cryptography.fernet import Fernet
+
+        path = self.directory / "encryption.key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_bytes(Fernet.generate_key())
+        return path.read_text()

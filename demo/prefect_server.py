@@ -1,0 +1,55 @@
+"""Prefect's server with its UI, and one worker."""
+
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from demo import postgres, processes
+from demo.instance import Instance
+from demo.waiting import wait_until
+
+WORK_POOL = "roachmesh"
+START_TIMEOUT_S = 90.0
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+
+
+def start(instance: Instance) -> None:
+    """Have PostgreSQL and the server running; returns when its API answers."""
+    if is_healthy(instance):
+        return
+    instance.prefect_home.mkdir(parents=True, exist_ok=True)
+    instance.directory.chmod(0o755)  # the user postgres passes through it
+    postgres.start(instance)
+    processes.start(
+        [PREFECT, "server", "start"],
+        log=instance.directory / "prefect-server.log",
+        environment={**instance.mark, **instance.server_environment()},
+    )
+    wait_until(
+        lambda: is_healthy(instance),
+        what="Prefect's server",
+        timeout_s=START_TIMEOUT_S,
+        log=instance.directory / "prefect-server.log",
+    )
+
+
+def start_worker(instance: Instance) -> None:
+    """Have one process worker; it runs each flow run in a process of its own."""
+    marked = {**instance.mark, **{"ROACHMESH_ROLE": "worker"}}
+    if next(processes.find(marked), None) is not None:
+        return
+    processes.start(
+        [PREFECT, "worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", "demo"],
+        log=instance.directory / "prefect-worker.log",
+        environment={**marked, **instance.client_environment()},
+    )
+
+
+def is_healthy(instance: Instance) -> bool:
+    """Ask the API whether it is well."""
+    try:
+        with urllib.request.urlopen(f"{instance.ui}/api/health", timeout=2) as answer:  # noqa: S310 -- ours
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False

@@ -1,0 +1,55 @@
+"""Background processes: started detached and marked, found again by their mark alone."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+GRACE_S = 10.0
+
+
+def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
+    """Start a process that outlives us; `environment` is added to ours and carries the mark."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+
+
+def find(mark: Mapping[str, str]) -> Iterator[int]:
+    """Find the processes whose environment holds the mark, ourselves left out."""
+    wanted = {f"{name}={value}".encode() for name, value in mark.items()}
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdigit() or int(directory.name) == os.getpid():
+            continue
+        try:
+            environment = (directory / "environ").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it ended meanwhile, or is another user's
+        if wanted <= set(environment.split(b"\0")):
+            yield int(directory.name)
+
+
+def stop_all(mark: Mapping[str, str]) -> None:
+    """End all marked processes: asked first, and after ten seconds no longer asked."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + GRACE_S
+        for process in find(mark):
+            _signal(process, number)
+        while list(find(mark)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return  # it ended by itself
