@@ -39,7 +39,6 @@ COMMANDS = {
     "init": Command("initialize a cluster", CLIENT_FLAGS + " cluster-name", "insecure"),
     "node status": Command("shows the status of a node or all nodes", CLIENT_FLAGS + " format", "insecure"),
     "sql": Command("open a sql shell", CLIENT_FLAGS + " database execute file format", "insecure"),
-    "cert list": Command("list certs in --certs-dir", "certs-dir format"),
     "version": Command("output version information", "", "build-tag"),
 }
 

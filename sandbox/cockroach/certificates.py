@@ -10,22 +10,14 @@ import os
 import ssl
 import stat
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sandbox.cockroach.logs import log
 from sandbox.cockroach.rpc import ServerContext
 
-USAGES = {
-    "ca": "CA",
-    "ca-client": "Client CA",
-    "ca-ui": "UI CA",
-    "node": "Node",
-    "ui": "UI",
-    "client": "Client",
-}
 AUTHORITIES = ("ca", "ca-client", "ca-ui")
+PREFIXES = (*AUTHORITIES, "node", "ui", "client")
 KEPT_ON_RELOAD = {
     "ca": "CA cert",
     "node": "node cert",
@@ -44,9 +36,7 @@ class CertificateFile:
     """One `.crt` file of the directory; `error` says why it must not be used."""
 
     path: Path
-    usage: str
     principals: tuple[str, ...] = ()
-    expires: datetime | None = None
     error: str = ""
 
     @property
@@ -60,10 +50,10 @@ def load_directory(directory: Path) -> dict[str, CertificateFile]:
     found: dict[str, CertificateFile] = {}
     for path in sorted(directory.glob("*.crt")):
         prefix, _, user = path.stem.partition(".")
-        if prefix not in USAGES or (prefix == "client") != bool(user):
+        if prefix not in PREFIXES or (prefix == "client") != bool(user):
             log.warning("bad filename %s: unknown prefix %r", path, prefix)
             continue
-        file = CertificateFile(path, USAGES[prefix])
+        file = CertificateFile(path)
         try:
             _read_certificate(file)
             if user and user not in file.principals:
@@ -95,8 +85,6 @@ def _read_certificate(file: CertificateFile) -> None:
     except x509.ExtensionNotFound:
         pass  # client certificates need none
     file.principals = tuple(names)
-    # Debian 12's cryptography 38 has the naive one only; every later one warns of it.
-    file.expires = getattr(first, "not_valid_after_utc", None) or first.not_valid_after
 
 
 def check_key(path: Path) -> None:

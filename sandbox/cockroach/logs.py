@@ -61,6 +61,6 @@ class CalmLog:
             self._said[subject] = (message, now)
             log.warning("%s: %s", subject, message, stacklevel=2)
 
-    def forget(self, subject: str) -> None:
-        """Say the next trouble with this subject at once."""
-        self._said.pop(subject, None)
+    def forget(self) -> None:
+        """Say the next trouble at once, since all is well now."""
+        self._said.clear()

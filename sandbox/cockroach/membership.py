@@ -47,6 +47,12 @@ class Descriptor:
     locality: str
     attrs: str
 
+    @property
+    def region(self) -> str:
+        """The region tier of its locality, or nothing."""
+        tiers = dict(tier.split("=", 1) for tier in self.locality.split(",") if tier)
+        return tiers.get("region", "")
+
 
 def now() -> str:
     """Return the time as `node status` prints it."""

@@ -6,15 +6,12 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sandbox.cockroach import console, rpc, sessions
+from sandbox.cockroach import console, gateway, rpc
 from sandbox.cockroach.certificates import CertificateError, NodeCertificates
 from sandbox.cockroach.cluster import Cluster
 from sandbox.cockroach.logs import CalmLog, log
-from sandbox.cockroach.membership import Descriptor
 from sandbox.cockroach.peers import serve_peer
 
 TLS_HANDSHAKE = b"\x16"
@@ -23,29 +20,21 @@ DRAIN_S = 0.3
 Handler = Callable[[socket.socket], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What `start` was told."""
-
-    certs_dir: Path
-    store: Path
-    listen: tuple[str, int]
-    sql_listen: tuple[str, int]
-    http_listen: tuple[str, int]
-    join: tuple[str, ...]
-    cluster_name: str
-    descriptor: Descriptor
-
-
 class Node:
-    """A running node: hands what comes to RPC, SQL or the console."""
+    """A running node: hands what comes to RPC, SQL or the console.
 
-    def __init__(self, options: Options, certificates: NodeCertificates) -> None:
-        self.options = options
+    Args:
+        cluster: Its place in the cluster.
+        certificates: What it serves and dials with.
+        ports: Where it listens for `rpc`, `sql` and `console`; the first two may be one.
+    """
+
+    def __init__(
+        self, cluster: Cluster, certificates: NodeCertificates, ports: dict[str, tuple[str, int]]
+    ) -> None:
+        self.cluster = cluster
         self.certificates = certificates
-        self.cluster = Cluster(
-            options.store, options.descriptor, options.join, options.cluster_name, certificates
-        )
+        self.ports = ports
         self._connections: set[asyncio.Task[None]] = set()
         self._calm = CalmLog()
 
@@ -67,23 +56,22 @@ class Node:
             tasks.append(asyncio.create_task(self.cluster.take_part()))
             tasks.append(asyncio.create_task(self._announce()))
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()  # raises what ended it, unless it was a signal
+            for task in () if stop.is_set() else ended:
+                task.result()  # raises what ended it
             log.info("initiating graceful shutdown of server")
         finally:
             await self._drain(tasks)
         log.info("server drained and shutdown completed")
 
     def _listen(self) -> list[tuple[socket.socket, Handler]]:
-        handlers = {self.options.listen: self._serve_node, self.options.sql_listen: self._serve_node}
-        handlers[self.options.http_listen] = self._serve_console
-        ports: list[tuple[socket.socket, Handler]] = []
-        for address, handler in handlers.items():
+        listeners: list[tuple[socket.socket, Handler]] = []
+        for address in dict.fromkeys(self.ports.values()):
             listener = socket.create_server(address, backlog=512)
             listener.setblocking(False)
             log.info("listening on %s:%d", *listener.getsockname()[:2])
-            ports.append((listener, handler))
-        return ports
+            is_console = address == self.ports["console"]
+            listeners.append((listener, self._serve_console if is_console else self._serve_node))
+        return listeners
 
     async def _announce(self) -> None:
         """Tell systemd: before `init` when listening, after it when serving SQL.
@@ -140,8 +128,8 @@ class Node:
             await handler(connection)
         except ssl.SSLError as error:
             self._calm.warning(f"connection from {peer}", f"TLS handshake error: {error}")
-        except (*rpc.TROUBLES, ValueError) as error:
-            # Probes that only connect, and clients that leave, end here: no news.
+        except (*rpc.TROUBLES, ValueError, LookupError, asyncio.LimitOverrunError) as error:
+            # Probes that only connect, clients that leave, and nonsense end here: no news.
             log.debug("connection ended: %s", error)
         finally:
             connection.close()
@@ -150,13 +138,13 @@ class Node:
         """Tell SQL from RPC by the first byte: PostgreSQL's clients ask for TLS, nodes begin it."""
         is_sql = await _first_byte(connection) != TLS_HANDSHAKE
         if is_sql:
-            await self.cluster.known.wait()  # clients of a node without a cluster wait
-            if not await sessions.negotiate(connection, self.cluster):
+            await self.cluster.joined()  # clients of a node without a cluster wait
+            if not await gateway.negotiate(connection, self.cluster):
                 return
         streams = await rpc.accept_tls(connection, self.certificates.server)
         try:
             if is_sql:
-                await sessions.take_in(streams, self.cluster)
+                await gateway.take_in(streams, self.cluster)
             else:
                 await serve_peer(streams, self.cluster)
         finally:

@@ -9,6 +9,8 @@ import contextlib
 import struct
 from collections.abc import Mapping
 
+from sandbox.cockroach.rpc import Streams
+
 VERSION_3 = 196608
 CANCEL_REQUEST = 80877102
 SSL_REQUEST = 80877103
@@ -92,10 +94,7 @@ def data_row(payload: bytes) -> list[str | None]:
     return row
 
 
-async def splice(
-    left: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-    right: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-) -> None:
+async def splice(left: Streams, right: Streams) -> None:
     """Pass bytes both ways until either side ends; then both have ended."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sandbox.cockroach import pgwire
 from sandbox.cockroach.logs import log
+from sandbox.cockroach.rpc import Streams
 
 INSTALLATIONS = Path("/usr/lib/postgresql")
 START_TIMEOUT_S = 60.0
@@ -67,7 +68,7 @@ class Postgres:
     def __init__(self, store: Path) -> None:
         self.data = store / "postgres"
         self._process: asyncio.subprocess.Process | None = None
-        self._session: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._session: Streams | None = None
         self._session_lock = asyncio.Lock()
 
     async def create(self) -> None:
@@ -121,10 +122,16 @@ class Postgres:
             self._process.send_signal(signal.SIGQUIT)
             await self._process.wait()
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self) -> Streams:
         """Connect to its socket."""
         # Through the descriptor, since a path in the store may be too long for a socket's name.
         return await asyncio.open_unix_connection(f"/proc/self/fd/{self._data_fd}/.s.PGSQL.5432")
+
+    async def cancel(self, key: bytes) -> None:
+        """Cancel the query of the session with this key."""
+        _, writer = await self.connect()
+        writer.write(pgwire.cancel(key))
+        writer.close()
 
     async def query(self, statement: str) -> list[list[str | None]]:
         """Run a statement as root in a session kept for this, and return its rows as text.

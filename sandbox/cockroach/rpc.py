@@ -18,6 +18,7 @@ from typing import Any
 from sandbox.cockroach.arguments import split_address
 
 Message = dict[str, Any]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 CONNECT_TIMEOUT_S = 5.0
 # OSError holds refused and lost connections, TLS failures and TimeoutError; EOFError cut messages.
 TROUBLES = (OSError, EOFError)
@@ -103,9 +104,7 @@ async def dial(address: str, context: ssl.SSLContext) -> AsyncIterator[Connectio
         writer.close()
 
 
-async def accept_tls(
-    connection: socket.socket, context: ssl.SSLContext
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def accept_tls(connection: socket.socket, context: ssl.SSLContext) -> Streams:
     """Make the TLS handshake on an accepted socket, and give streams over it.
 
     Raises:

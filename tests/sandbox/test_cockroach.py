@@ -15,6 +15,7 @@ import pytest
 
 from tests.sandbox.cockroach_fixtures import (
     CLIENT,
+    HTTP_PORT,
     PORT,
     Authority,
     Cluster,
@@ -219,14 +220,29 @@ def test_garbage_harms_nothing(running: Cluster) -> None:
     ):
         with socket.create_connection((running.nodes[0].address, PORT), timeout=5) as raw:
             raw.sendall(garbage)
+    with (
+        socket.create_connection((running.nodes[0].address, HTTP_PORT), timeout=5) as raw,
+        ssl.create_default_context(cafile=running.user_certs / "ca.crt").wrap_socket(
+            raw, server_hostname=running.nodes[0].address
+        ) as console,
+    ):
+        console.sendall(b"nonsense\r\n\r\n")
+        assert console.recv(1) == b""
     assert running.nodes[0].query("SELECT 1") == "1"
+    assert "Traceback" not in running.nodes[0].log
+
+
+def test_a_storm_of_clients_is_served(running: Cluster) -> None:
+    with ThreadPoolExecutor(24) as pool:
+        answers = pool.map(lambda number: running.nodes[number % 3].query("SELECT 7"), range(48))
+    assert set(answers) == {"7"}
 
 
 def test_certificates_are_reloaded_on_sighup(running: Cluster) -> None:
     node = running.nodes[2]
 
     def served() -> str:
-        return ssl.get_server_certificate((node.address, 38080))
+        return ssl.get_server_certificate((node.address, HTTP_PORT))
 
     before = served()
     node.issue()
