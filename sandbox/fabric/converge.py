@@ -6,6 +6,7 @@ whole (a link gets its digest last) and makes the rest anew.
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
+from pathlib import Path
 
 from sandbox.commands import run
 from sandbox.fabric import names
@@ -120,6 +121,8 @@ def _configure_far_ends(new: Iterable[str], links: Iterable[Link]) -> None:
     for namespace in new:
         batch.add(namespace, "link set lo up")
     for link in links:
+        if link.far.namespace == THIS_COMPUTER:
+            _without_ipv6(link.far.name)
         _configure(batch, link.far)
     batch.run()
 
@@ -137,6 +140,13 @@ def _configure_near_ends(
     for route in routes:
         batch.add(route.namespace, f"route replace {_route(route)}")
     batch.run()
+
+
+def _without_ipv6(link: str) -> None:
+    """Switch IPv6 off on our own link; this computer's other settings are none of our business."""
+    setting = Path("/proc/sys/net/ipv6/conf", link, "disable_ipv6")
+    if setting.exists():
+        setting.write_text("1")
 
 
 def _configure(batch: Batch, end: End) -> None:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from sandbox import processes
-from sandbox.commands import run
+from sandbox.commands import CommandFailed, run
 from sandbox.fabric import names
 from sandbox.fabric.sockets import connect_in_namespace
 from sandbox.instance import Instance
@@ -41,20 +41,17 @@ class Machines:
         config = cloud_config.parse(spec.custom_data)
         if self.is_running(spec.key):
             return
-        root = self._mount(spec.key)
-        done = root.parent / "provisioned"
-        if not done.exists():
-            provision.provision(root, spec, config)
-            done.touch()
         try:
+            root = self._mount(spec.key)
+            if not _provisioned(root).exists():
+                provision.provision(root, spec, config)
+                _provisioned(root).touch()
             container.start(self._instance, spec.key, root, self._binds(spec), BOOT_DEADLINE_S)
             self._greet(spec.key)
-        except (container.NotReady, OSError) as error:
+        except (CommandFailed, container.NotReady, OSError) as error:
             tail = "\n".join(self.console(spec.key).splitlines()[-_CONSOLE_LINES:])
             self.halt(spec.key)
-            raise MachineFailed(
-                f"machine {spec.key} is not up: {error}; its console ends with:\n{tail}"
-            ) from error
+            raise MachineFailed(f"machine {spec.key}: {error}; its console ends with:\n{tail}") from error
 
     def halt(self, key: str) -> None:
         """Stop a machine; its system disk and data disks stay."""
@@ -91,9 +88,9 @@ class Machines:
         """
         folder = self._folder(key)
         mounts.unmount_below(folder)
-        if folder.exists() and not (folder / "provisioned").exists():
-            shutil.rmtree(folder)
         upper, work, root = folder / "changes", folder / "work", folder / "root"
+        if folder.exists() and not _provisioned(root).exists():
+            shutil.rmtree(folder)
         for path in (upper, work, root):
             path.mkdir(parents=True, exist_ok=True)
         layers = f"lowerdir={image.path()},upperdir={upper},workdir={work}"
@@ -118,3 +115,8 @@ class Machines:
         with connect_in_namespace(namespace, "127.0.0.1", 22, timeout_s=5) as connection:
             if not connection.recv(64).startswith(b"SSH-2.0"):
                 raise container.NotReady("what answers on port 22 is no sshd")
+
+
+def _provisioned(root: Path) -> Path:
+    """Return the file that says that a machine's first boot has been prepared to the end."""
+    return root.parent / "provisioned"

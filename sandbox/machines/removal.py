@@ -24,6 +24,8 @@ def remove_everything(instance: Instance) -> None:
         if not names.routes_packets(namespace):
             kill_inside(namespace)
     folder = instance.directory / "machines"
+    for root in folder.glob("*/root"):
+        _nspawn_lock(root).unlink(missing_ok=True)
     mounts.unmount_below(folder)
     disks.detach_all(instance)
     groups.remove_all(instance)
@@ -31,6 +33,12 @@ def remove_everything(instance: Instance) -> None:
     for path in (folder, disks.folder(instance)):
         if path.exists():
             shutil.rmtree(path)
+
+
+def _nspawn_lock(root: Path) -> Path:
+    """Return the lock that a killed nspawn leaves: it is named by the inode of what was mounted."""
+    status = root.stat()
+    return _NSPAWN / "locks" / f"inode-{status.st_dev}:{status.st_ino}"
 
 
 def _remove_nspawn_leftovers(instance: Instance) -> None:
