@@ -115,7 +115,12 @@ class Node:
         loop = asyncio.get_running_loop()
         with listener:
             while True:
-                connection, _ = await loop.sock_accept(listener)
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                except OSError as error:  # too many open files, or a client that was gone at once
+                    self._calm.warning("cannot accept a connection", str(error))
+                    await asyncio.sleep(0.1)
+                    continue
                 connection.setblocking(False)
                 task = asyncio.create_task(self._serve(connection, handler))
                 self._connections.add(task)

@@ -72,14 +72,18 @@ class Postgres:
         self._session_lock = asyncio.Lock()
 
     async def create(self) -> None:
-        """Make the database cluster anew, and start it."""
+        """Make the database cluster anew, whatever an earlier attempt left, and start it."""
+        await self.stop()
         shutil.rmtree(self.data, ignore_errors=True)
         await self._run_initdb()
         await self.start(database="template1")
         await self.query(TEMPLATE)
         for statement in DATABASES:
             await self.query(statement)
-        await self._end_session()
+        # A session in template1 would keep anybody from making databases.
+        if self._session:
+            self._session[1].close()
+        self._session, self._database = None, "system"
 
     async def start(self, database: str = "system") -> None:
         """Start the server and wait until it answers.
@@ -140,36 +144,18 @@ class Postgres:
             PostgresError: the server answered with an error.
         """
         async with self._session_lock:
-            if not self._session:
-                self._session = await self.connect()
-                self._session[1].write(pgwire.startup({"user": "root", "database": self._database}))
-                await self._answer(self._session[0])
-            self._session[1].write(pgwire.message(b"Q", pgwire.cstring(statement)))
-            return await self._answer(self._session[0])
+            session = self._session or await self._log_in()
+            self._session = None  # unless this ends well, the next statement gets a new one
+            session[1].write(pgwire.message(b"Q", pgwire.cstring(statement)))
+            rows = await _answer(session[0])
+            self._session = session
+            return rows
 
-    async def _answer(self, reader: asyncio.StreamReader) -> list[list[str | None]]:
-        rows: list[list[str | None]] = []
-        failure = ""
-        try:
-            while True:
-                kind, payload = await pgwire.read_message(reader)
-                if kind == b"D":
-                    rows.append(pgwire.data_row(payload))
-                elif kind == b"E":
-                    failure = pgwire.error_text(payload)
-                elif kind == b"Z":
-                    break
-        except (OSError, EOFError) as error:
-            self._session = None
-            raise PostgresError(failure or f"the session ended: {error}") from error
-        if failure:
-            raise PostgresError(failure)
-        return rows
-
-    async def _end_session(self) -> None:
-        if self._session:
-            self._session[1].close()
-        self._session, self._database = None, "system"
+    async def _log_in(self) -> Streams:
+        session = await self.connect()
+        session[1].write(pgwire.startup({"user": "root", "database": self._database}))
+        await _answer(session[0])
+        return session
 
     async def _answers(self) -> bool:
         try:
@@ -203,6 +189,24 @@ class Postgres:
             if attempt == 50:
                 os.kill(pid, signal.SIGQUIT)
             await asyncio.sleep(0.1)
+
+
+async def _answer(reader: asyncio.StreamReader) -> list[list[str | None]]:
+    rows: list[list[str | None]] = []
+    failure = ""
+    kind = b""
+    while kind != b"Z":
+        try:
+            kind, payload = await pgwire.read_message(reader)
+        except EOFError as error:
+            raise PostgresError(failure or "the session ended") from error
+        if kind == b"D":
+            rows.append(pgwire.data_row(payload))
+        elif kind == b"E":
+            failure = pgwire.error_text(payload)
+    if failure:
+        raise PostgresError(failure)
+    return rows
 
 
 def _programs() -> Path:

@@ -5,12 +5,11 @@ what an administrator may ask.
 """
 
 import asyncio
-import contextlib
 import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +79,7 @@ class _AlertingSide(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError:
-            with contextlib.suppress(OSError):  # the other side may be gone
+            with suppress(OSError):  # the other side may be gone
                 self.socket.send(self.outgoing.read())
             raise
 
