@@ -98,9 +98,7 @@ class AzureCredentials(Block):
         options: dict[str, Any] = {
             "base_url": self.arm_endpoint,
             "credential_scopes": [TOKEN_SCOPE],
-            "transport": RequestsTransport(
-                session=session, session_owner=False, connection_verify=self.verify
-            ),
+            "transport": RequestsTransport(session=session, connection_verify=self.verify),
             "per_retry_policies": [WriteBudget()],
             "retry_total": 40,
             "retry_status": 40,

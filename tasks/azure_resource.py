@@ -97,6 +97,8 @@ def require_ours(found: Body, plan: Plan, where: str) -> None:
 
 def _with_kept(body: Body, found: Body, keep: tuple[str, ...]) -> Body:
     """Add to the lists named by `keep` what others put there, since a PUT replaces the whole list."""
+    if not keep:
+        return body
     properties = dict(body["properties"])
     for key in keep:
         wanted = properties.get(key, [])

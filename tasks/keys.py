@@ -9,7 +9,7 @@ from roachmesh import certificates, ssh_keys
 from roachmesh.errors import BlockMissing, Permanent
 from tasks.deployment import Deployment, load_block
 from tasks.engine import converging
-from tasks.resource_group import list_resources
+from tasks.resource_group import MACHINE, list_resources
 
 
 @converging("SSH key {deployment.plan.topology}")
@@ -60,7 +60,7 @@ def _exists(kind: type[Block], deployment: Deployment) -> bool:
 
 
 def _refuse_to_replace(kind: type[Block], deployment: Deployment) -> None:
-    machines = [one for one in list_resources(deployment) if one["type"].endswith("/virtualMachines")]
+    machines = [resource for resource in list_resources(deployment) if resource["type"] == MACHINE]
     if machines:
         raise Permanent(
             f"Prefect has no block {kind.get_block_type_slug()}/{deployment.plan.topology}, "

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from roachmesh import names
 from roachmesh.plan import RegionPlan
 from roachmesh.render import azure
-from tasks.azure_resource import Ensured, ensure, read
+from tasks.azure_errors import azure_errors
+from tasks.azure_resource import Ensured, ensure, finish, read
 from tasks.deployment import Deployment
 from tasks.engine import converging
 from tasks.wait import wait_until
@@ -44,10 +45,23 @@ def ensure_peering(
     with ExitStack() as held:
         for network in sorted((left_id, right_id)):
             held.enter_context(_locks[network])
+        _delete_disconnected(deployment, left, right)
+        _delete_disconnected(deployment, right, left)
         halves = (_half(deployment, left, right, right_id), _half(deployment, right, left, left_id))
-    _wait_until_connected(deployment, left, right)
-    _wait_until_connected(deployment, right, left)
+    if any(half.change != "unchanged" for half in halves):
+        _wait_until_connected(deployment, left, right)
+        _wait_until_connected(deployment, right, left)
     return halves
+
+
+def _delete_disconnected(deployment: Deployment, here: RegionPlan, there: RegionPlan) -> None:
+    """Delete a half whose other half was deleted: Azure connects it to no new one."""
+    peerings = deployment.network().virtual_network_peerings
+    path = _path(deployment, here, there)
+    found = read(peerings.get, path)
+    if found and found["properties"].get("peeringState") == "Disconnected":
+        with azure_errors(path[-1]):
+            finish(peerings.begin_delete(*path), path[-1])
 
 
 def _half(deployment: Deployment, here: RegionPlan, there: RegionPlan, remote_id: str) -> Ensured:

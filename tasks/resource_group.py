@@ -13,6 +13,7 @@ from tasks.deployment import Deployment
 from tasks.engine import converging, judging
 
 DELETE_TIMEOUT_S = 1800.0
+MACHINE = "Microsoft.Compute/virtualMachines"
 
 
 class ResourceGroup(Model):
@@ -68,8 +69,11 @@ def delete_resource_group(deployment: Deployment) -> int:
         return 0
     require_ours(found, deployment.plan, name)
     resources = list_resources(deployment)
+    machines = {resource["id"].lower() for resource in resources if resource["type"] == MACHINE}
     for resource in resources:
-        require_ours(resource, deployment.plan, resource["name"])
+        # A machine's system disk is made by Azure, and carries no tags: it counts as the machine's.
+        if resource.get("managedBy", "").lower() not in machines:
+            require_ours(resource, deployment.plan, resource["name"])
     with azure_errors(name):
         finish(groups.begin_delete(name), name, DELETE_TIMEOUT_S)
     return len(resources)

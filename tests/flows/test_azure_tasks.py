@@ -1,0 +1,228 @@
+"""Every `ensure_*` against Azure's control plane: creates when absent, changes nothing the second time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from roachmesh import names
+from roachmesh.errors import NotOurs, ReplaceMachine
+from roachmesh.plan import RegionPlan
+from tasks.azure_resource import Ensured
+from tasks.deployment import Deployment
+from tasks.machines import (
+    Machine,
+    ensure_availability_set,
+    ensure_data_disk,
+    ensure_interface,
+    ensure_public_address,
+    ensure_virtual_machine,
+)
+from tasks.network import ensure_route_table, ensure_security_group, ensure_virtual_network
+from tasks.peering import ensure_peering
+from tasks.resource_group import delete_resource_group, ensure_resource_group, read_resource_group
+from tests.flows.conftest import OPERATORS, Cloud
+
+EASTUS = {"platform": "vm", "name": "eastus", "nodes": 1}
+WESTUS = {"platform": "vm", "name": "westus", "nodes": 1}
+
+
+class Stage:
+    """A region brought up task by task."""
+
+    def __init__(self, deployment: Deployment, region: RegionPlan) -> None:
+        self.deployment, self.region, self.node = deployment, region, region.nodes[0]
+
+    def security_group(self) -> Ensured:
+        return ensure_security_group.fn(self.deployment, self.region, OPERATORS)
+
+    def route_table(self) -> Ensured:
+        return ensure_route_table.fn(self.deployment, self.region)
+
+    def network(self) -> Ensured:
+        group, table = self.security_group(), self.route_table()
+        return ensure_virtual_network.fn(self.deployment, self.region, group, table)
+
+    def availability_set(self) -> Ensured | None:
+        return ensure_availability_set.fn(self.deployment, self.region)
+
+    def public_address(self) -> Ensured:
+        return ensure_public_address.fn(self.deployment, self.region, self.node)
+
+    def interface(self) -> Ensured:
+        network, address = self.network(), self.public_address()
+        return ensure_interface.fn(self.deployment, self.region, self.node, network, address)
+
+    def data_disk(self) -> Ensured:
+        return ensure_data_disk.fn(self.deployment, self.region, self.node)
+
+    def machine(self) -> Machine:
+        return ensure_virtual_machine.fn(
+            self.deployment,
+            self.region,
+            self.node,
+            interface=self.interface(),
+            data_disk=self.data_disk(),
+            availability_set=self.availability_set(),
+        )
+
+
+def stage(cloud: Cloud, topology: str, region: dict[str, Any] = EASTUS) -> Stage:
+    deployment = cloud.deployment(name=topology, regions=[region])
+    return Stage(deployment, deployment.plan.regions[0])
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["security_group", "route_table", "network", "public_address", "interface", "data_disk", "machine"],
+)
+def test_it_is_created_when_absent_and_left_alone_the_second_time(cloud: Cloud, step: str) -> None:
+    ensure: Callable[[], Ensured] = getattr(stage(cloud, f"twice-{step.replace('_', '-')}"), step)
+
+    assert ensure().change == "created"
+    assert cloud.writes_during(lambda: ensure()) == []
+    assert ensure().change == "unchanged"
+
+
+def test_a_region_without_zones_gets_an_availability_set_once(cloud: Cloud) -> None:
+    west = stage(cloud, "no-zones", WESTUS)
+
+    first, second = west.availability_set(), west.availability_set()
+
+    assert first
+    assert second
+    assert (first.change, second.change) == ("created", "unchanged")
+
+
+def test_a_region_with_zones_needs_no_availability_set(cloud: Cloud) -> None:
+    assert stage(cloud, "zones").availability_set() is None
+
+
+def test_two_networks_are_peered_in_both_directions_once(cloud: Cloud) -> None:
+    deployment = cloud.deployment(name="peered", regions=[EASTUS, WESTUS])
+    left, right = deployment.plan.regions
+    ids = [Stage(deployment, region).network().id for region in (left, right)]
+
+    first = ensure_peering.fn(deployment, left, right, *ids)
+    second = ensure_peering.fn(deployment, left, right, *ids)
+
+    assert [half.change for half in first] == ["created", "created"]
+    assert [half.change for half in second] == ["unchanged", "unchanged"]
+
+
+def test_a_peering_half_that_was_deleted_comes_back(cloud: Cloud) -> None:
+    deployment = cloud.deployment(name="half", regions=[EASTUS, WESTUS])
+    left, right = deployment.plan.regions
+    ids = [Stage(deployment, region).network().id for region in (left, right)]
+    ensure_peering.fn(deployment, left, right, *ids)
+    cloud.azure.network.virtual_network_peerings.begin_delete(
+        deployment.resource_group, names.virtual_network("eastus"), names.peering("westus")
+    ).result()
+
+    healed = ensure_peering.fn(deployment, left, right, *ids)
+
+    assert healed[0].change == "created"
+
+
+def test_a_rule_that_somebody_added_is_removed(cloud: Cloud) -> None:
+    region = stage(cloud, "rule")
+    region.security_group()
+    path = (region.deployment.resource_group, names.security_group("eastus"))
+    evil = {
+        "properties": {
+            "priority": 150,
+            "direction": "Inbound",
+            "access": "Allow",
+            "protocol": "*",
+            "sourceAddressPrefix": "*",
+            "sourcePortRange": "*",
+            "destinationAddressPrefix": "*",
+            "destinationPortRange": "*",
+        }
+    }
+    rules: Any = cloud.azure.network.security_rules
+    rules.begin_create_or_update(*path, "evil", evil).result()
+
+    assert region.security_group().change == "updated"
+    assert "evil" not in {rule.name for rule in rules.list(*path)}
+
+
+def test_a_subnet_that_somebody_added_stays(cloud: Cloud) -> None:
+    region = stage(cloud, "subnet")
+    region.network()
+    path = (region.deployment.resource_group, names.virtual_network("eastus"))
+    subnets: Any = cloud.azure.network.subnets
+    subnets.begin_create_or_update(*path, "theirs", {"properties": {"addressPrefix": "10.1.9.0/24"}}).result()
+
+    assert region.network().change == "unchanged"
+    assert {subnet.name for subnet in subnets.list(*path)} == {"nodes", "theirs"}
+
+
+def test_what_carries_another_topologys_tag_is_not_touched(cloud: Cloud) -> None:
+    region = stage(cloud, "tags")
+    region.public_address()
+    other = region.deployment.plan.model_copy(update={"topology": "other"})
+    stranger = Stage(region.deployment.model_copy(update={"plan": other}), region.region)
+
+    with pytest.raises(NotOurs, match="belongs to the topology 'tags'"):
+        stranger.public_address()
+
+
+def test_a_group_that_we_did_not_make_is_refused(cloud: Cloud) -> None:
+    deployment = cloud.deployment(name="foreign", regions=[EASTUS])
+    groups: Any = cloud.azure.resources.resource_groups
+    groups.create_or_update(deployment.resource_group, {"location": "eastus", "tags": {}})
+
+    with pytest.raises(NotOurs, match="was not made by Roachmesh"):
+        read_resource_group.fn(deployment)
+    with pytest.raises(NotOurs):
+        delete_resource_group.fn(deployment)
+
+
+def test_the_group_remembers_its_operators(cloud: Cloud) -> None:
+    deployment = cloud.deployment(name="operators", regions=[EASTUS])
+
+    existing = read_resource_group.fn(deployment)
+
+    assert existing
+    assert existing.operators == OPERATORS
+    assert ensure_resource_group.fn(deployment, OPERATORS).change == "unchanged"
+
+
+def test_a_machine_is_never_written_again_but_reported(cloud: Cloud) -> None:
+    region = stage(cloud, "replace")
+    region.machine()
+    region.region = region.region.model_copy(update={"size": "Standard_D8s_v5"})
+
+    def change() -> None:
+        with pytest.raises(ReplaceMachine, match="vmSize: 'Standard_D4s_v5', wanted 'Standard_D8s_v5'"):
+            region.machine()
+
+    assert cloud.writes_during(change) == []
+
+
+def test_a_machine_that_was_stopped_is_started(cloud: Cloud) -> None:
+    region = stage(cloud, "stopped")
+    region.machine()
+    machines = cloud.azure.compute.virtual_machines
+    machines.begin_deallocate(region.deployment.resource_group, region.node.name).result()
+
+    assert region.machine().change == "updated"
+    assert region.machine().change == "unchanged"
+
+
+def test_the_host_key_is_pinned_by_the_machines_tag(cloud: Cloud) -> None:
+    region = stage(cloud, "pin")
+
+    created, read = region.machine(), region.machine()
+
+    assert created.host.host_key.startswith("ssh-ed25519 ")
+    assert read.host == created.host
+
+
+def test_destroying_takes_everything_and_then_nothing(cloud: Cloud) -> None:
+    region = stage(cloud, "destroyed")
+    region.machine()
+
+    assert delete_resource_group.fn(region.deployment) == 7
+    assert delete_resource_group.fn(region.deployment) == 0

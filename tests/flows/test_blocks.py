@@ -1,0 +1,45 @@
+import pytest
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from pydantic import ValidationError
+
+from blocks import Artifacts, AzureCredentials, Certificates, SshKey
+
+
+@pytest.mark.parametrize("block", [Artifacts, AzureCredentials, Certificates, SshKey])
+class TestBlocks(BlockStandardTestSuite):
+    @pytest.fixture
+    def block(self, block: type[Block]) -> type[Block]:  # type: ignore[override]
+        return block
+
+    def test_has_a_valid_image(self, block: type[Block]) -> None:
+        """A logo would be fetched from elsewhere by the browser of everybody who opens the UI."""
+        assert block._logo_url is None
+
+
+def test_a_service_principal_without_a_secret_is_refused() -> None:
+    with pytest.raises(ValidationError, match="needs tenant_id, client_id and client_secret"):
+        AzureCredentials(subscription_id="s", method="service_principal", tenant_id="t", client_id="c")
+
+
+def test_a_mirror_keeps_the_official_host_as_its_first_folder() -> None:
+    official = Artifacts().cockroachdb("v26.2.2")
+    mirrored = Artifacts(base_url="https://mirror.example/").cockroachdb("v26.2.2")
+
+    assert official.url == "https://binaries.cockroachdb.com/cockroach-v26.2.2.linux-amd64.tgz"
+    assert mirrored.url == f"https://mirror.example/{official.url.removeprefix('https://')}"
+
+
+def test_a_pinned_checksum_goes_with_its_file() -> None:
+    pinned = Artifacts(sha256={"cockroach-v26.2.2.linux-amd64.tgz": "abc"})
+
+    assert pinned.cockroachdb("v26.2.2").sha256 == "abc"
+    assert pinned.cockroachdb("v26.2.3").sha256 is None
+
+
+@pytest.mark.parametrize("block", [AzureCredentials, Certificates, SshKey])
+def test_no_secret_shows_in_a_repr(block: type[Block]) -> None:
+    secrets = {"client_secret": "hush", "ca_key": "hush", "private_key": "hush"}
+    values = {name: secrets.get(name, "plain") for name in block.model_fields if name != "method"}
+
+    assert "hush" not in repr(block(**values))
