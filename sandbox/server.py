@@ -1,40 +1,83 @@
-"""The daemon: ARM, tokens and the artifact mirror in one process, and the fabric it drives."""
+"""The daemon: ARM, tokens and the artifact mirror in one process, and the fabric that they drive.
 
+`python -m sandbox up` starts it; it runs until it is told to stop, and sleeps while nobody asks.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import sys
+from datetime import UTC, datetime
 
-import uvicorn
-from starlette.types import ASGIApp
+from sandbox import mirror, tls
+from sandbox.arm import App
+from sandbox.card import Card
+from sandbox.fabric import names
+from sandbox.fabric.fabric import Fabric
+from sandbox.fabric.model import Network
+from sandbox.fabric.sockets import listen_in_namespace
+from sandbox.instance import Instance
+from sandbox.machines.machines import Machines
+from sandbox.web import WebServer
+
+log = logging.getLogger(__name__)
 
 
-class WebServer(uvicorn.Server):
-    """Serves one application over TLS; whoever runs it sees to the signals."""
+def main(instance: Instance, ready: int) -> None:
+    """Run the daemon.
 
-    def __init__(self, app: ASGIApp, certificate: Path, key: Path) -> None:
-        config = uvicorn.Config(
-            app,
-            ssl_certfile=str(certificate),
-            ssl_keyfile=str(key),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=75,
-        )
-        super().__init__(config)
+    Args:
+        instance: Which one; what is left of an earlier one has been removed.
+        ready: A pipe's end; one line is written to it when everything is up.
+    """
+    instance.directory.mkdir(parents=True, exist_ok=True)
+    fabric = Fabric(instance)
+    fabric.apply(Network())  # the edge must be there for the mirror to listen in
+    authority = tls.new_authority(instance.mark)
+    card = Card.new(
+        instance,
+        client_secret=secrets.token_urlsafe(32),
+        ca_pem=authority.pem,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    log_path = instance.directory / "requests.jsonl"
+    app = App(instance, card.credentials, fabric=fabric, machines=Machines(instance), request_log=log_path)
+    arm_names = ["localhost", "127.0.0.1"]
+    mirror_names = [mirror.HOST_NAME, str(instance.mirror_address)]
+    arm = WebServer(app, *tls.issue(authority, arm_names, instance.directory, "arm"))
+    artifacts = WebServer(
+        mirror.app(instance.directory / "artifacts"),
+        *tls.issue(authority, mirror_names, instance.directory, "mirror"),
+    )
+    listeners = (
+        (arm, socket.create_server(("127.0.0.1", instance.arm_port))),
+        (artifacts, listen_in_namespace(names.edge(instance), str(instance.mirror_address), 443)),
+    )
+    card.write(instance)
+    asyncio.run(_serve(listeners, ready))
+    app.close()
 
-    async def serve_on(self, listener: socket.socket) -> None:
-        """Serve until told to stop.
 
-        asyncio sets TCP_NODELAY only on sockets that say they are TCP, and a listener made by
-        `socket.create_server` does not say so: answers would wait 40 ms for an acknowledgement.
-        """
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await self.serve(sockets=[listener])
+async def _serve(listeners: tuple[tuple[WebServer, socket.socket], ...], ready: int) -> None:
+    loop = asyncio.get_running_loop()
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the daemon: there are two servers in one loop."""
-        yield
+    def stop() -> None:
+        for server, _ in listeners:
+            server.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    running = [asyncio.create_task(server.serve_on(listener)) for server, listener in listeners]
+    os.write(ready, b"ready\n")  # the sockets listen already; a client waits a moment at most
+    os.close(ready)
+    log.info("up")
+    await asyncio.gather(*running)
+    log.info("down")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    main(Instance(sys.argv[1]), int(sys.argv[2]))

@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -150,6 +151,7 @@ def _headers(request: Request) -> dict[str, str]:
     request_id = str(uuid.uuid4())
     bucket, left = BUCKETS.get(request.method, ("writes", 199))
     headers = {
+        "Date": formatdate(usegmt=True),
         "Cache-Control": "no-cache",
         "x-ms-request-id": request_id,
         "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", request_id),

@@ -37,9 +37,6 @@ class Machines(Protocol):
     def is_running(self, key: str) -> bool:
         """Tell whether it runs now."""
 
-    def console(self, key: str) -> str:
-        """What it wrote to its console."""
-
     def delete_disk(self, disk_id: str) -> None:
         """Forget a data disk."""
 

@@ -11,6 +11,12 @@ from sandbox.arm.operations import timestamp
 from sandbox.arm.resource_type import Answer
 
 
+def _code(answer: Answer) -> str | None:
+    """The error's code: within an object for ARM, a plain word for the token endpoint."""
+    error = (answer.body or {}).get("error") if answer.status >= 400 else None
+    return error["code"] if isinstance(error, dict) else error
+
+
 class RequestLog:
     """Appends to a file that others read meanwhile; a line is written at once and whole."""
 
@@ -28,7 +34,7 @@ class RequestLog:
             "path": request.url.path,
             "api_version": request.query_params.get("api-version"),
             "status": answer.status,
-            "code": ((answer.body or {}).get("error") or {}).get("code") if answer.status >= 400 else None,
+            "code": _code(answer),
             "client_request_id": request.headers.get("x-ms-client-request-id"),
         }
         with self._lock:

@@ -30,7 +30,7 @@ def put(cloud: Cloud, call: Call, kind: ResourceType, resource_id: ResourceId) -
         seconds=0 if kind.synchronous else kind.write_s,
     )
     with cloud.store.all_or_nothing():
-        resource = writing.write(cloud, kind, resource_id, call.body, operation)
+        resource = writing.write(cloud, kind, resource_id, call.body, operation, present)
         work = kind.begin(cloud, resource, present)
     operation.version = cloud.store.version
     if work:

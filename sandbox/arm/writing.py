@@ -20,10 +20,23 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?")
 
 
 def write(
-    cloud: Cloud, kind: ResourceType, resource_id: ResourceId, body: Json, operation: Operation
+    cloud: Cloud,
+    kind: ResourceType,
+    resource_id: ResourceId,
+    body: Json,
+    operation: Operation,
+    present: Resource | None,
 ) -> Resource:
-    """Check a body, store what it describes, and its children with it."""
-    present = cloud.store.find(resource_id)
+    """Check a body, store what it describes, and its children with it.
+
+    Args:
+        cloud: Where.
+        kind: What.
+        resource_id: In Azure's casing.
+        body: The request's, untouched by this.
+        operation: The write that this is part of.
+        present: What it replaces; None if it is new.
+    """
     if not NAME.fullmatch(resource_id.name):
         message = f"Resource name {resource_id.name} is invalid."
         raise ArmError(400, "InvalidResourceName", message)
@@ -166,16 +179,23 @@ def _references(value: Any) -> Iterator[Json]:
 def _write_children(
     cloud: Cloud, kind: ResourceType, parent: Resource, name: str, bodies: list[Json], operation: Operation
 ) -> None:
-    """Make the children what the list says: those that are not in it go first."""
+    """Make the children what the list says.
+
+    All go first, so that only the outcome is judged: two rules may swap their priorities.
+    """
     wanted = {str(body.get("name", "")).lower() for body in bodies}
-    for child in cloud.store.children(parent.id, name):
-        if child.id.name.lower() not in wanted:
+    before = {child.id.name.lower(): child for child in cloud.store.children(parent.id, name)}
+    for child_name, child in before.items():
+        if child_name in wanted:
+            cloud.store.remove(child.id)
+        else:
             kind.check_delete(cloud, child)
             kind.end(cloud, child)
     for body in bodies:
-        child_id = parent.id.child(name, str(body.get("name", "")))
-        present = cloud.store.find(child_id)
-        write(cloud, kind, present.id if present else child_id, body, operation)
+        child_name = str(body.get("name", ""))
+        present = before.get(child_name.lower())
+        child_id = present.id if present else parent.id.child(name, child_name)
+        write(cloud, kind, child_id, body, operation, present)
 
 
 __all__ = ["Operation", "location_of", "new_etag", "tags_of", "write"]

@@ -23,7 +23,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from sandbox import tls
 from sandbox.arm import App, Credentials
 from sandbox.instance import Instance
-from sandbox.server import WebServer
+from sandbox.web import WebServer
 
 CREDENTIALS = Credentials(
     tenant_id="11111111-1111-1111-1111-111111111111",
@@ -72,7 +72,8 @@ class Azure:
 
     def id(self, group: str, path: str, namespace: str = "Microsoft.Network") -> str:
         """The id of a resource."""
-        return f"/subscriptions/{CREDENTIALS.subscription_id}/resourceGroups/{group}/providers/{namespace}/{path}"
+        start = f"/subscriptions/{CREDENTIALS.subscription_id}/resourceGroups/{group}"
+        return f"{start}/providers/{namespace}/{path}"
 
     def raw(
         self,
@@ -117,12 +118,13 @@ def serving(app: Any, directory: Path) -> Iterator[tuple[str, Path]]:
     ca_file.write_text(authority.pem)
     listener = socket.create_server(("127.0.0.1", 0))
     server = WebServer(app, certificate, key)
+    server.config.timeout_graceful_shutdown = 0  # errors that a test caught keep connections open
     thread = threading.Thread(target=lambda: asyncio.run(server.serve_on(listener)))
     thread.start()
     try:
         yield f"https://localhost:{listener.getsockname()[1]}", ca_file
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
         listener.close()
 

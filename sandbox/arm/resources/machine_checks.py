@@ -16,6 +16,7 @@ from sandbox.arm.resource_type import referenced
 from sandbox.arm.resources import disks, network_interfaces
 from sandbox.arm.resources.machine_spec import CUSTOM_DATA
 from sandbox.arm.store import Json, Resource
+from sandbox.machines import cloud_config
 
 # Source: the page on user name requirements of Linux machines in the Azure documentation, in part.
 FORBIDDEN_USERS = {"root", "admin", "administrator", "user", "guest", "test", "sys", "console", "backup"}
@@ -150,13 +151,17 @@ def _check_keys(properties: Json, user: str) -> None:
 
 
 def _check_custom_data(encoded: object) -> None:
+    """Refuse what Azure refuses, and what the sandbox's cloud-init would leave out."""
     if encoded is None:
         return
     message = (
         "Custom data in OSProfile must be in Base64 encoding and with a maximum length of 87380 characters."
     )
     try:
-        base64.b64decode(str(encoded), validate=True).decode()
+        decoded = base64.b64decode(str(encoded), validate=True).decode()
+        cloud_config.parse(decoded)
+    except cloud_config.UnsupportedCustomData as error:
+        raise ArmError(400, "NotEmulatedBySandbox", str(error), target="customData") from error
     except (binascii.Error, UnicodeDecodeError):
         raise invalid_parameter(message, "customData") from None
     if len(str(encoded)) > 87380:

@@ -20,7 +20,6 @@ DISPLAY = {
     "deallocating": "VM deallocating",
     "deallocated": "VM deallocated",
 }
-CONSOLE_LINES = 20
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def boot(cloud: Cloud, machine: Resource) -> Work | None:
         except Exception as error:
             log.exception("machine %s did not boot", spec.key)
             set_power(cloud, machine, "stopped")
-            raise _boot_failed(cloud, machine, spec.key, error) from error
+            raise _boot_failed(machine, error) from error
         set_power(cloud, machine, "running")
 
     return _in_turn(cloud, machine, work)
@@ -143,14 +142,11 @@ def _in_turn(cloud: Cloud, machine: Resource, work: Work) -> Work:
     return waits
 
 
-def _boot_failed(cloud: Cloud, machine: Resource, key: str, error: Exception) -> ArmError:
-    """The failure as Azure words it, and what the console said last."""
-    assert cloud.machines  # noqa: S101 - it was asked to boot
-    last = "\n".join(cloud.machines.console(key).splitlines()[-CONSOLE_LINES:])
+def _boot_failed(machine: Resource, error: Exception) -> ArmError:
+    """The failure as Azure words it, then what really happened; the console's last lines are in that."""
     message = (
         f"OS Provisioning for VM '{machine.id.name}' did not finish in the allotted time. The VM may still "
-        f"finish provisioning successfully. Please check provisioning state later. "
-        f"({type(error).__name__}: {error})\nLast lines of the console:\n{last}"
+        f"finish provisioning successfully. Please check provisioning state later. In the sandbox: {error}"
     )
     return ArmError(409, "OSProvisioningTimedOut", message)
 

@@ -1,0 +1,59 @@
+"""The artifact mirror over TLS."""
+
+import hashlib
+import io
+import ssl
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import mirror
+from tests.sandbox.arm_fixtures import serving
+
+NAME = "cockroach-v26.2.2.linux-amd64"
+Fetch = Callable[[str], tuple[int, bytes]]
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Iterator[Fetch]:
+    with serving(mirror.app(tmp_path / "cache"), tmp_path) as (address, ca_file):
+        context = ssl.create_default_context(cafile=str(ca_file))
+
+        def fetched(path: str) -> tuple[int, bytes]:
+            try:
+                with urllib.request.urlopen(f"{address}{path}", context=context) as answer:  # noqa: S310
+                    return answer.status, answer.read()
+            except urllib.error.HTTPError as refused:
+                with refused:
+                    return refused.code, refused.read()
+
+        yield fetched
+
+
+def test_an_archive_is_served_at_its_official_path_and_matches_its_checksum(fetch: Fetch) -> None:
+    status, packed = fetch(f"/binaries.cockroachdb.com/{NAME}.tgz")
+    assert status == 200
+    status, checksum = fetch(f"/binaries.cockroachdb.com/{NAME}.tgz.sha256sum")
+    assert (status, checksum.decode().split()) == (200, [hashlib.sha256(packed).hexdigest(), f"{NAME}.tgz"])
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert archive.getnames() == [f"{NAME}/cockroach"]
+
+
+def test_what_it_lacks_is_answered_with_what_it_has(fetch: Fetch) -> None:
+    for path in (
+        "/",
+        "/get.k3s.io/k3s",
+        "/binaries.cockroachdb.com/cockroach-v1.2.linux-amd64.tgz",
+        "/../etc",
+    ):
+        status, text = fetch(path)
+        assert status == 404
+        assert b"/binaries.cockroachdb.com/cockroach-v2X.Y.Z.linux-amd64.tgz" in text
+
+
+def test_a_caller_is_told_its_own_address(fetch: Fetch) -> None:
+    assert fetch("/ip") == (200, b"127.0.0.1")
