@@ -34,8 +34,8 @@ table inet trial {
     iifname vmap @verdicts
     reject with icmp net-unreachable
   }
-  chain outward { type nat hook postrouting priority srcnat; snat ip to ip saddr map @addresses }
-  chain inward { type nat hook prerouting priority dstnat; dnat ip to ip daddr map @addresses }
+  chain outward { type nat hook postrouting priority srcnat; snat ip to ip saddr map @addresses; }
+  chain inward { type nat hook prerouting priority dstnat; dnat ip to ip daddr map @addresses; }
 }
 """
 
@@ -90,25 +90,28 @@ def _missing() -> tuple[str, ...]:
 
 def _kernel_lacks() -> Iterator[str]:
     for trial in _TRIALS:
-        if not _works(trial.command, trial.stdin):
-            yield trial.sentence
-    if not _overlay_works():
-        yield "overlayfs does not work under /var/lib: load the module overlay, or use ext4 or xfs there."
+        if complaint := _complaint(trial.command, trial.stdin):
+            yield f"{trial.sentence} ({complaint})"
+    if complaint := _overlay_complaint():
+        yield f"overlayfs does not work in /var/lib: load the module overlay, or use ext4. ({complaint})"
     if "cgroup2" not in {line.split()[2] for line in Path("/proc/mounts").read_text().splitlines()}:
         yield "Control groups of version 2 are missing: mount cgroup2 at /sys/fs/cgroup/unified."
 
 
-def _works(command: tuple[str, ...], stdin: str = "") -> bool:
+def _complaint(command: tuple[str, ...], stdin: str = "") -> str:
+    """Run a trial and return the first line of its complaint, nothing if it worked."""
     done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
-    return done.returncode == 0
+    if done.returncode == 0:
+        return ""
+    return next(iter(done.stderr.splitlines()), f"exit code {done.returncode}")
 
 
-def _overlay_works() -> bool:
+def _overlay_complaint() -> str:
     """Try where machines will live: an overlay does not work on every file system."""
     with tempfile.TemporaryDirectory(dir="/var/lib", prefix="roachmesh-trial-") as folder:
         for name in ("lower", "upper", "work", "root"):
             Path(folder, name).mkdir()
         layers = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
-        return _works(
+        return _complaint(
             ("unshare", "--mount", "mount", "-t", "overlay", "-o", layers, "trial", f"{folder}/root")
         )

@@ -6,29 +6,26 @@ whole (a link gets its digest last) and makes the rest anew.
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from sandbox.commands import run
 from sandbox.fabric import names
 from sandbox.fabric.kernel import PROTOCOL, Batch, ask
 from sandbox.fabric.layout import THIS_COMPUTER, End, Layout, Link, Plan, Route
-from sandbox.fabric.namespaces import kill_inside, write_settings
+from sandbox.fabric.namespaces import kill_inside, without_ipv6, write_settings
 from sandbox.instance import Instance
 
 _BLACKHOLE_METRIC = "4278198272"
 
-_EVERYWHERE = {"ipv6/conf/all/disable_ipv6": 1, "ipv6/conf/default/disable_ipv6": 1}
-_ROUTING = _EVERYWHERE | {
+_ROUTING = {
     "ipv4/ip_forward": 1,
     "ipv4/conf/all/proxy_arp": 1,  # a router answers for every address behind it
-    "ipv4/neigh/default/proxy_delay": 0,  # at once: by default it waits up to 0.8 s
     "ipv4/conf/all/rp_filter": 0,  # the packet filter knows better who may send what
     "ipv4/conf/default/rp_filter": 0,
     "ipv4/conf/all/send_redirects": 0,
     "ipv4/conf/default/send_redirects": 0,
     "ipv4/icmp_ratelimit": 0,  # every packet without a way is told so
 }
-_MACHINE = _EVERYWHERE | {"ipv4/ip_forward": 0}
+_MACHINE = {"ipv4/ip_forward": 0}
 
 
 def converge(current: Layout, wanted: Plan, filters: Mapping[str, str]) -> None:
@@ -73,7 +70,7 @@ def remove_all(instance: Instance) -> None:
 
 
 def _remove(current: Layout, wanted: Plan) -> None:
-    """Remove routes before links: a route would go with its link, and then be missed."""
+    """Remove routes before links, at both ends: they would go with the links, and then be missed."""
     gone = current.namespaces - wanted.namespaces
     batch = Batch()
     for route in current.routes - wanted.routes:
@@ -82,6 +79,8 @@ def _remove(current: Layout, wanted: Plan) -> None:
     for namespace, address in current.addresses - wanted.addresses:
         if namespace not in gone:
             batch.add(namespace, f"addr del {address}/32 dev lo")
+    batch.run()
+    batch = Batch()
     for (namespace, name), digest in current.links.items():
         if wanted.links.get((namespace, name)) != digest:
             batch.add(namespace, f"link del {name}")
@@ -100,7 +99,8 @@ def _add_namespaces(namespaces: Iterable[str]) -> None:
         batch.add(THIS_COMPUTER, f"netns add {namespace}")
     batch.run()
     for namespace in namespaces:
-        write_settings(namespace, _ROUTING if names.routes_packets(namespace) else _MACHINE)
+        settings = _ROUTING if names.routes_packets(namespace) else _MACHINE
+        write_settings(namespace, settings | without_ipv6("all", "default"))
 
 
 def _make_links(links: Iterable[Link]) -> None:
@@ -121,8 +121,7 @@ def _configure_far_ends(new: Iterable[str], links: Iterable[Link]) -> None:
     for namespace in new:
         batch.add(namespace, "link set lo up")
     for link in links:
-        if link.far.namespace == THIS_COMPUTER:
-            _without_ipv6(link.far.name)
+        write_settings(link.far.namespace, without_ipv6(link.far.name))
         _configure(batch, link.far)
     batch.run()
 
@@ -133,6 +132,8 @@ def _configure_near_ends(
     """Finish links and what leads over them; a link that bears its digest is whole."""
     batch = Batch()
     for link in links:
+        # At once: by default an answer for somebody else's address waits up to 0.8 s.
+        write_settings(link.near.namespace, {f"ipv4/neigh/{link.near.name}/proxy_delay": 0})
         _configure(batch, link.near)
         batch.add(link.near.namespace, f"link set {link.near.name} alias {link.digest}")
     for namespace, address in addresses:
@@ -140,13 +141,6 @@ def _configure_near_ends(
     for route in routes:
         batch.add(route.namespace, f"route replace {_route(route)}")
     batch.run()
-
-
-def _without_ipv6(link: str) -> None:
-    """Switch IPv6 off on our own link; this computer's other settings are none of our business."""
-    setting = Path("/proc/sys/net/ipv6/conf", link, "disable_ipv6")
-    if setting.exists():
-        setting.write_text("1")
 
 
 def _configure(batch: Batch, end: End) -> None:

@@ -8,17 +8,22 @@ from sandbox.commands import run
 from sandbox.fabric import names
 from sandbox.fabric.sockets import in_namespace
 
+_SETTINGS = Path("/proc/sys/net")
+
 
 def write_settings(namespace: str, settings: Mapping[str, int]) -> None:
-    """Write `net` settings of a namespace, named like their files under /proc/sys/net."""
+    """Write settings of a namespace, named like their files under /proc/sys/net."""
 
     def write() -> None:
         for name, value in settings.items():
-            file = Path("/proc/sys/net", name)
-            if file.exists():  # a kernel without IPv6 has none of its settings
-                file.write_text(str(value))
+            Path(_SETTINGS, name).write_text(str(value))
 
     in_namespace(namespace, write)
+
+
+def without_ipv6(*links: str) -> dict[str, int]:
+    """Return the settings that switch IPv6 off; a kernel without it has none."""
+    return {f"ipv6/conf/{link}/disable_ipv6": 1 for link in links if Path(_SETTINGS, "ipv6").exists()}
 
 
 def kill_inside(namespace: str) -> None:

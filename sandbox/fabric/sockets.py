@@ -15,7 +15,12 @@ _Result = TypeVar("_Result")
 
 
 def in_namespace(namespace: str, action: Callable[[], _Result]) -> _Result:
-    """Run `action` in a thread that has moved to `namespace`; the thread ends with it."""
+    """Run `action` in a thread that has moved to `namespace`; the thread ends with it.
+
+    The empty name stands for this computer, where nobody has to move.
+    """
+    if not namespace:
+        return action()
 
     def moved() -> _Result:
         _enter(names.path(namespace))
