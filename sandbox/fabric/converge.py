@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from sandbox.commands import run
 from sandbox.fabric import names
 from sandbox.fabric.kernel import PROTOCOL, Batch, ask
-from sandbox.fabric.layout import THIS_COMPUTER, End, Layout, Link, Plan, Route
+from sandbox.fabric.layout import THIS_COMPUTER, End, EndName, Layout, Link, Plan, Route
 from sandbox.fabric.namespaces import kill_inside, without_ipv6, write_settings
 from sandbox.instance import Instance
 
@@ -33,12 +33,12 @@ def converge(current: Layout, wanted: Plan, filters: Mapping[str, str]) -> None:
 
     Filters are loaded between the two, so that no link is ever up without them.
     """
-    _remove(current, wanted)
+    links = [link for link in wanted.definitions.values() if not _stands(link, current)]
+    _remove(current, wanted, links)
     new = wanted.namespaces - current.namespaces
     _add_namespaces(new)
     for namespace, ruleset in filters.items():
         run("nsenter", f"--net={names.path(namespace)}", "nft", "-f", "-", stdin=ruleset)
-    links = [link for key, link in wanted.definitions.items() if current.links.get(key) != link.digest]
     _make_links(links)
     _configure_far_ends(new, links)
     routes = {route for route in wanted.routes if route not in current.routes or _leads_over(route, links)}
@@ -69,7 +69,7 @@ def remove_all(instance: Instance) -> None:
     batch.run()
 
 
-def _remove(current: Layout, wanted: Plan) -> None:
+def _remove(current: Layout, wanted: Plan, links: Iterable[Link]) -> None:
     """Remove routes before links, at both ends: they would go with the links, and then be missed."""
     gone = current.namespaces - wanted.namespaces
     batch = Batch()
@@ -81,12 +81,24 @@ def _remove(current: Layout, wanted: Plan) -> None:
             batch.add(namespace, f"addr del {address}/32 dev lo")
     batch.run()
     batch = Batch()
-    for (namespace, name), digest in current.links.items():
-        if wanted.links.get((namespace, name)) != digest:
-            batch.add(namespace, f"link del {name}")
+    for namespace, name in _stale_ends(current, wanted, links):
+        batch.add(namespace, f"link del {name}")
     for namespace in gone:
         batch.add(THIS_COMPUTER, f"netns del {namespace}")
     batch.run()
+
+
+def _stands(link: Link, current: Layout) -> bool:
+    return current.links.get(link.near.key) == link.digest and link.far.key in current.ends
+
+
+def _stale_ends(current: Layout, wanted: Plan, links: Iterable[Link]) -> set[EndName]:
+    """Return one end of every link that is not wanted, or stands half made where one will be made."""
+    stale = {key for key, digest in current.links.items() if wanted.links.get(key) != digest}
+    for link in links:
+        half_made = [end.key for end in (link.near, link.far) if end.key in current.ends]
+        stale |= set(half_made[:1])  # the other end goes with it
+    return stale
 
 
 def _held_back(instance: Instance) -> list[str]:
@@ -159,8 +171,4 @@ def _route(route: Route) -> str:
 
 
 def _leads_over(route: Route, links: Iterable[Link]) -> bool:
-    return any(
-        (route.namespace, route.link) == (end.namespace, end.name)
-        for link in links
-        for end in (link.near, link.far)
-    )
+    return any((route.namespace, route.link) == end.key for link in links for end in (link.near, link.far))

@@ -17,12 +17,16 @@ PROTOCOL = "98"  # marks our routes, so that we never touch another's
 def read(instance: Instance) -> Layout:
     """Return what stands now, of this instance."""
     found = Layout(namespaces=names.all_of(instance))
-    for namespace in filter(names.routes_packets, found.namespaces):
+    for namespace in found.namespaces:
         for link in ask(namespace, "link", "show"):
-            if "ifalias" in link:
+            found.ends.add((namespace, link["ifname"]))
+            if "ifalias" in link and names.routes_packets(namespace):  # a machine may name its own
                 found.links[namespace, link["ifname"]] = link["ifalias"]
+    for namespace in filter(names.routes_packets, found.namespaces):
         found.routes |= set(_routes(namespace))
         found.addresses |= {(namespace, address) for address in _own_addresses(namespace)}
+    here = {link["ifname"] for link in ask(THIS_COMPUTER, "link", "show")}
+    found.ends |= {(THIS_COMPUTER, name) for name in here & {names.on_this_computer(instance)}}
     found.routes |= {
         route for route in _routes(THIS_COMPUTER) if route.destination == instance.public_network
     }

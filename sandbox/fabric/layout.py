@@ -19,6 +19,8 @@ THIS_COMPUTER = ""  # as the name of a namespace
 OTHER_END = IPv4Address("169.254.0.1")  # the next hop on every link; a fixed neighbour, no ARP
 GATEWAY_MAC = "12:34:56:78:9a:bc"  # what every machine on Azure sees in its ARP table
 
+EndName = tuple[str, str]  # a namespace, and a link in it
+
 
 @dataclass(frozen=True)
 class End:
@@ -36,6 +38,11 @@ class End:
     address: IPv4Interface | None = None
     gateway: IPv4Address | None = None
     neighbours: tuple[tuple[IPv4Address, str], ...] = ()
+
+    @property
+    def key(self) -> EndName:
+        """What names it on this computer."""
+        return self.namespace, self.name
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,14 @@ class Layout:
     """Namespaces, links, routes and addresses of routers; filters and daemons are told apart.
 
     Attributes:
-        links: Digests by namespace and name.
+        links: Digests by namespace and name of the near end.
+        ends: All ends of links, whole or not.
         addresses: What routers and the edge answer for themselves.
     """
 
     namespaces: set[str] = field(default_factory=set)
-    links: dict[tuple[str, str], str] = field(default_factory=dict)
+    links: dict[EndName, str] = field(default_factory=dict)
+    ends: set[EndName] = field(default_factory=set)
     routes: set[Route] = field(default_factory=set)
     addresses: set[tuple[str, IPv4Address]] = field(default_factory=set)
 
@@ -80,13 +89,14 @@ class Layout:
 class Plan(Layout):
     """A layout with all that is needed to make it."""
 
-    definitions: dict[tuple[str, str], Link] = field(default_factory=dict)
+    definitions: dict[EndName, Link] = field(default_factory=dict)
 
     def add_link(self, near: End, far: End) -> None:
         """Ask for a link."""
         link = Link(near, far)
-        self.links[near.namespace, near.name] = link.digest
-        self.definitions[near.namespace, near.name] = link
+        self.links[near.key] = link.digest
+        self.ends |= {near.key, far.key}
+        self.definitions[near.key] = link
 
 
 def plan(instance: Instance, network: Network) -> Plan:

@@ -3,6 +3,7 @@
 import secrets
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -219,3 +220,13 @@ def forged(sender: str, receiver: str, port: int) -> bytes:
         socket.inet_aton(receiver),
     )  # fmt: skip
     return header + datagram
+
+
+def eventually(check: Callable[[], bool]) -> bool:
+    """Tell whether something becomes true within a few seconds."""
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        if check():
+            return True
+        threading.Event().wait(0.02)
+    return False

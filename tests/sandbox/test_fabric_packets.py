@@ -1,9 +1,8 @@
 """What happens to packets: real ones, between namespaces that stand for machines."""
 
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,17 @@ import pytest
 from sandbox.fabric import names, removal
 from sandbox.fabric.sockets import in_namespace
 from sandbox.instance import Instance
-from tests.sandbox.fabric_lab import PORT, TOO_LONG_S, Lab, caller, group, half, rule, virtual_network
+from tests.sandbox.fabric_lab import (
+    PORT,
+    TOO_LONG_S,
+    Lab,
+    caller,
+    eventually,
+    group,
+    half,
+    rule,
+    virtual_network,
+)
 
 pytestmark = pytest.mark.machines
 
@@ -274,12 +283,3 @@ def test_the_time_server_tells_this_computers_time(lab: Lab) -> None:
     since_1900 = int.from_bytes(answer[40:44], "big")
     assert abs(since_1900 - 2_208_988_800 - time.time()) < 2
     assert answer[1] < 16, "an unsynchronised server would not be believed"
-
-
-def eventually(check: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 3
-    while time.monotonic() < deadline:
-        if check():
-            return True
-        threading.Event().wait(0.02)
-    return False
