@@ -1,8 +1,7 @@
 """The command line: python -m sandbox up | down | status."""
 
 import json
-import re
-import sys
+import os
 from typing import Annotated
 
 import typer
@@ -32,11 +31,23 @@ def _instance(name: str) -> Instance:
 Name = Annotated[
     Instance,
     typer.Option(
-        "--instance", "-i", parser=_instance, metavar="demo|test|test2..test9", help="Which sandbox."
+        "--instance",
+        "-i",
+        parser=_instance,
+        metavar="demo|test|test2..test9",
+        help="Which sandbox.",
+        show_default="demo",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 DEMO = Instance("demo")
+
+
+def _need_root() -> None:
+    """Only root can see and end what a sandbox is made of."""
+    if os.geteuid() != 0:
+        _say("Root is needed: use sudo.")
+        raise typer.Exit(CANNOT_RUN)
 
 
 def _say(line: str) -> None:
@@ -61,6 +72,7 @@ def up(instance: Name = DEMO, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: python -m sandbox down --instance test3")
 def down(instance: Name = DEMO) -> None:
     """End all of it: machines, networks, processes, files; whatever was killed before."""
+    _need_root()
     lifecycle.down(instance)
     _say(f"sandbox {instance.name} is down")
 
@@ -68,6 +80,7 @@ def down(instance: Name = DEMO) -> None:
 @app.command(epilog="Example: python -m sandbox status --json | python -m json.tool")
 def status(instance: Name = DEMO, as_json: AsJson = False) -> None:
     """Tell whether it is up, what is in it, and what stands in for what."""
+    _need_root()
     found = state.read(instance)
     typer.echo(json.dumps(found) if as_json else state.as_text(found))
 
@@ -90,5 +103,4 @@ def _for_people(instance: Instance, card: Card) -> str:
 
 
 if __name__ == "__main__":
-    sys.argv[0] = re.sub(r".*__main__\.py$", "python -m sandbox", sys.argv[0])
     app(prog_name="python -m sandbox")

@@ -69,15 +69,22 @@ class Card:
     def write(self, instance: Instance) -> None:
         """Keep it where only the owner can read it."""
         path = _path(instance)
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(self.document))
+        draft = path.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(self.document))
+        draft.rename(path)
 
 
 def read(instance: Instance) -> Card | None:
     """The card of the last `up`, None if there is none; whether that sandbox lives is another question."""
     path = _path(instance)
-    return Card(**json.loads(path.read_text())) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return Card(**json.loads(path.read_text()))
+    except TypeError:  # another version of this program wrote it: what it started is not ours to use
+        return None
 
 
 def _path(instance: Instance) -> Path:

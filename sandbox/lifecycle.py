@@ -72,7 +72,7 @@ def _remove(instance: Instance) -> None:
 
 
 def _start(instance: Instance) -> Card:
-    instance.directory.mkdir(parents=True)
+    instance.directory.mkdir(mode=0o700)  # the machines' files are in it, secrets among them
     log = instance.directory / "sandbox.log"
     readable, writable = os.pipe()
     environment = processes.environment(instance, ROLE) | {"HOME": str(Path.home())}

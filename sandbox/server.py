@@ -33,7 +33,6 @@ def main(instance: Instance, ready: int) -> None:
         instance: Which one; what is left of an earlier one has been removed.
         ready: A pipe's end; one line is written to it when everything is up.
     """
-    instance.directory.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(instance)
     fabric.apply(Network())  # the edge must be there for the mirror to listen in
     authority = tls.new_authority(instance.mark)
@@ -53,12 +52,19 @@ def main(instance: Instance, ready: int) -> None:
         *tls.issue(authority, mirror_names, instance.directory, "mirror"),
     )
     listeners = (
-        (arm, socket.create_server(("127.0.0.1", instance.arm_port))),
+        (arm, _listen(instance.arm_port)),
         (artifacts, listen_in_namespace(names.edge(instance), str(instance.mirror_address), 443)),
     )
     card.write(instance)
     asyncio.run(_serve(listeners, ready))
     app.close()
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        sys.exit(f"Port {port} of 127.0.0.1 is taken by another program: {error.strerror}.")
 
 
 async def _serve(listeners: tuple[tuple[WebServer, socket.socket], ...], ready: int) -> None:
@@ -79,5 +85,6 @@ async def _serve(listeners: tuple[tuple[WebServer, socket.socket], ...], ready: 
 
 
 if __name__ == "__main__":
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     main(Instance(sys.argv[1]), int(sys.argv[2]))

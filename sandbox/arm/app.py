@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from datetime import date
 from email.utils import formatdate
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from sandbox.arm.tokens import Credentials, Tokens
 from sandbox.instance import Instance
 
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
+READS = {"GET", "HEAD"}
 BUCKETS = {"GET": ("reads", 249), "HEAD": ("reads", 249), "DELETE": ("deletes", 199)}
 
 log = logging.getLogger(__name__)
@@ -114,7 +116,7 @@ class App:
                 self.cloud.operations.settle()
                 return urls.route(self.cloud, call)
         finally:
-            self.cloud.converge()
+            self.cloud.converge(wait=call.method not in READS)
 
 
 def _call(request: Request, path: str, base_url: str, body: bytes) -> Call:
@@ -127,9 +129,8 @@ def _check_api_version(version: str | None) -> None:
     if not version:
         message = "The api-version query parameter (?api-version=) is required for all requests."
         raise ArmError(400, "MissingApiVersionParameter", message)
-    date = version.removesuffix("-preview")
     try:
-        time.strptime(date, "%Y-%m-%d")
+        date.fromisoformat(version.removesuffix("-preview"))
     except ValueError:
         message = f"The api-version '{version}' is invalid. It should have the form '2026-03-01'."
         raise ArmError(400, "InvalidApiVersionParameter", message) from None

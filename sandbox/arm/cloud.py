@@ -73,12 +73,18 @@ class Cloud:
         """The store's version that packets already see."""
         return self._carried if self.fabric else inf
 
-    def converge(self) -> None:
-        """Make the fabric carry what the store says; many writers at once share one application."""
-        if self.fabric is None:
-            return
+    def converge(self, *, wait: bool = True) -> None:
+        """Make the fabric carry what the store says; many writers at once share one application.
+
+        Never call it with the store's lock held.
+
+        Args:
+            wait: If somebody else is at it; a reader need not.
+        """
         wanted = self.store.version
-        with self._converging:
+        if self.fabric is None or self._carried >= wanted or not self._converging.acquire(blocking=wait):
+            return
+        try:
             if self._carried >= wanted:
                 return
             with self.store.lock:
@@ -87,3 +93,5 @@ class Cloud:
                 self.fabric.apply(network)
                 self._applied = network
             self._carried = version
+        finally:
+            self._converging.release()

@@ -14,6 +14,7 @@ from typing import Any
 from sandbox.arm.errors import ArmError
 
 KEPT_S = 3600.0  # a client that was killed may come back with its continuation token
+POLL_MS, WORK_POLL_MS = 50, 400
 Work = Callable[[], None]
 
 log = logging.getLogger(__name__)
@@ -59,10 +60,12 @@ class Operations:
         self._after: list[tuple[Operation, Work]] = []
         self._pool = ThreadPoolExecutor(max_workers=64, thread_name_prefix="operation")
 
-    @property
-    def retry_after_ms(self) -> int:
-        """How long a client should wait between two polls: Azure says 10 s."""
-        return max(50, int(10_000 * self._latency))
+    def retry_after_ms(self, operation: Operation) -> int:
+        """How long a client should wait between two polls: Azure says 10 s.
+
+        Real work takes seconds, and needs the processor that polling would burn.
+        """
+        return max(WORK_POLL_MS if operation.working else POLL_MS, int(10_000 * self._latency))
 
     def start(self, *, location: str, namespace: str, shows: str, seconds: float) -> Operation:
         """Accept a write that takes `seconds` on Azure."""

@@ -75,7 +75,7 @@ def delete(cloud: Cloud, call: Call, name: str) -> Answer:
     )
     url = f"{call.base_url}/subscriptions/{cloud.subscription_id}/operationresults/{operation.id}"
     location = f"{url}?api-version={call.api_version}"
-    return Answer(202, None, {"Location": location, **responses.poll_headers(cloud)})
+    return Answer(202, None, {"Location": location, **responses.poll_headers(cloud, operation)})
 
 
 def list_all(cloud: Cloud, call: Call) -> Answer:
@@ -122,32 +122,32 @@ def _location(body: Json, present: ResourceGroup | None) -> str:
 
 
 def _empty(cloud: Cloud, name: str) -> None:
+    """Delete what is in a group, and the group; if that fails the group is there again."""
+    try:
+        _delete_contents(cloud, name)
+    except Exception:
+        with cloud.store.lock:
+            cloud.store.groups[name.lower()] = replace(cloud.store.groups[name.lower()], deleting=False)
+        raise
+
+
+def _delete_contents(cloud: Cloud, name: str) -> None:
     """Delete the machines, all at once, then the records, then the data disks."""
     with cloud.store.lock:
         resources = cloud.store.in_group(name)
-        blocked = _held_from_outside(cloud, name, resources)
-        if blocked:
-            cloud.store.groups[name.lower()] = replace(cloud.store.groups[name.lower()], deleting=False)
-    if blocked:
-        message = (
-            f"Deletion of resource group '{name}' failed as resources with identifiers "
-            f"'{', '.join(blocked)}' could not be deleted. The provisioning state of the resource group "
-            "will be rolled back."
-        )
-        raise ArmError(409, "ResourceGroupDeletionBlocked", message)
+        _check_outside_users(cloud, name, resources)
     machines = [found for found in resources if found.id.type == virtual_machines.TYPE.name]
     with ThreadPoolExecutor(max_workers=16) as pool:
         list(pool.map(lambda machine: _delete_machine(cloud, machine), machines))
+    for resource in resources:
+        if cloud.machines and resource.id.type == disks.TYPE.name and not resource.hidden.get("system"):
+            cloud.machines.delete_disk(resource.id.key)
     with cloud.store.lock:
-        gone = cloud.store.in_group(name)
-        _disconnect_peers(cloud, name, gone)
-        for resource in gone:
+        _disconnect_peers(cloud, name, resources)
+        for resource in resources:
             cloud.store.remove(resource.id)
         del cloud.store.groups[name.lower()]
     cloud.converge()
-    for resource in gone:
-        if cloud.machines and resource.id.type == disks.TYPE.name and not resource.hidden.get("system"):
-            cloud.machines.delete_disk(resource.id.key)
 
 
 def _delete_machine(cloud: Cloud, machine: Resource) -> None:
@@ -156,14 +156,21 @@ def _delete_machine(cloud: Cloud, machine: Resource) -> None:
             cloud.machines.delete(machine_key(machine.id))
 
 
-def _held_from_outside(cloud: Cloud, name: str, resources: list[Resource]) -> list[str]:
-    """What resources of other groups use; a peering only loses its other half."""
-    return [
+def _check_outside_users(cloud: Cloud, name: str, resources: list[Resource]) -> None:
+    """Refuse while resources of other groups use one of these; a peering only loses its other half."""
+    held = [
         str(resource.id)
         for resource in resources
         for user in cloud.store.referrers(resource.id)
         if user.id.group.lower() != name.lower() and user.id.type != peerings.TYPE.name
     ]
+    if held:
+        message = (
+            f"Deletion of resource group '{name}' failed as resources with identifiers "
+            f"'{', '.join(held)}' could not be deleted. The provisioning state of the resource group will be "
+            "rolled back."
+        )
+        raise ArmError(409, "ResourceGroupDeletionBlocked", message)
 
 
 def _disconnect_peers(cloud: Cloud, name: str, gone: list[Resource]) -> None:

@@ -58,7 +58,7 @@ def written(
     headers = {
         "Azure-AsyncOperation": _operation_url(cloud, call, operation, "operations"),
         "Azure-AsyncNotification": "Enabled",
-        **poll_headers(cloud),
+        **poll_headers(cloud, operation),
     }
     return Answer(status, body, headers)
 
@@ -68,7 +68,7 @@ def accepted(cloud: Cloud, call: Call, operation: Operation) -> Answer:
     headers = {
         "Azure-AsyncOperation": _operation_url(cloud, call, operation, "operations"),
         "Location": _operation_url(cloud, call, operation, "operationResults"),
-        **poll_headers(cloud),
+        **poll_headers(cloud, operation),
     }
     return Answer(202, None, headers)
 
@@ -76,7 +76,7 @@ def accepted(cloud: Cloud, call: Call, operation: Operation) -> Answer:
 def operation_status(cloud: Cloud, call: Call, operation: Operation) -> Answer:
     """What the Azure-AsyncOperation address tells."""
     status = cloud.operations.status(operation)
-    headers = poll_headers(cloud) if status == "InProgress" else {}
+    headers = poll_headers(cloud, operation) if status == "InProgress" else {}
     return Answer(200, operations.status_document(operation, status, call.path), headers)
 
 
@@ -85,15 +85,15 @@ def operation_result(cloud: Cloud, call: Call, operation: Operation) -> Answer:
     status = cloud.operations.status(operation)
     if status == "InProgress":
         here = f"{call.base_url}{call.path}?api-version={call.api_version}"
-        return Answer(202, None, {"Location": here, **poll_headers(cloud)})
+        return Answer(202, None, {"Location": here, **poll_headers(cloud, operation)})
     if status == "Failed" and operation.error:
         raise operation.error
     return Answer(204 if operation.shows == "Deleting" else 200)
 
 
-def poll_headers(cloud: Cloud) -> dict[str, str]:
+def poll_headers(cloud: Cloud, operation: Operation) -> dict[str, str]:
     """When to ask again: milliseconds, so that the sandbox is not waited for."""
-    return {"x-ms-retry-after-ms": str(cloud.operations.retry_after_ms)}
+    return {"x-ms-retry-after-ms": str(cloud.operations.retry_after_ms(operation))}
 
 
 def refused(error: ArmError) -> Answer:

@@ -22,6 +22,7 @@ def put(cloud: Cloud, call: Call, kind: ResourceType, resource_id: ResourceId) -
     resource_id = _writable(cloud, resource_id)
     present = cloud.store.find(resource_id)
     _check_preconditions(call, resource_id, present)
+    _check_stays(cloud, present)
     location = writing.location_of(cloud, kind, resource_id, call.body)
     operation = cloud.operations.start(
         location=location,
@@ -145,6 +146,12 @@ def _writable(cloud: Cloud, resource_id: ResourceId) -> ResourceId:
     if parent is None:
         raise parent_not_found(resource_id.parent.name)
     return parent.id.child(*resource_id.path[-1])
+
+
+def _check_stays(cloud: Cloud, present: Resource | None) -> None:
+    """Refuse to write what is being deleted; the code is believed."""
+    if present and cloud.operations.provisioning_state(present.operation) == "Deleting":
+        raise ArmError(409, "AnotherOperationInProgress", f"Resource {present.id} is being deleted.")
 
 
 def _check_preconditions(call: Call, resource_id: ResourceId, present: Resource | None) -> None:

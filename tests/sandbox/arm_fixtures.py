@@ -9,7 +9,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,30 +44,40 @@ class Clock:
         return self.now
 
 
-@dataclass
-class Azure:
-    """The SDK's clients, and what a test wants to know of the other side."""
+class Clients:
+    """The SDK's clients."""
 
-    app: App
-    endpoint: str
-    ca_file: Path
-    credential: ClientSecretCredential
-    clock: Clock
-    request_log: Path
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        options = {"base_url": self.endpoint, "credential_scopes": [SCOPE], "polling_interval": 0.05}
-        options |= {"connection_verify": str(self.ca_file), **self.options}
-        given = (self.credential, CREDENTIALS.subscription_id)
-        self.network = NetworkManagementClient(*given, **options)
-        self.compute = ComputeManagementClient(*given, **options)
-        self.resources = ResourceManagementClient(*given, **options)
+    def __init__(
+        self, credential: ClientSecretCredential, subscription_id: str, options: dict[str, Any]
+    ) -> None:
+        self.credential = credential
+        self.network = NetworkManagementClient(credential, subscription_id, **options)
+        self.compute = ComputeManagementClient(credential, subscription_id, **options)
+        self.resources = ResourceManagementClient(credential, subscription_id, **options)
 
     def close(self) -> None:
         """Close what the clients hold open."""
         for client in (self.network, self.compute, self.resources, self.credential):
             client.close()
+
+
+class Azure(Clients):
+    """The SDK's clients, and what a test wants to know of the other side."""
+
+    def __init__(self, app: App, endpoint: str, ca_file: Path, clock: Clock, request_log: Path) -> None:
+        self.app, self.endpoint, self.ca_file = app, endpoint, ca_file
+        self.clock, self.request_log = clock, request_log
+        credential = ClientSecretCredential(
+            CREDENTIALS.tenant_id,
+            CREDENTIALS.client_id,
+            CREDENTIALS.client_secret,
+            authority=endpoint,
+            disable_instance_discovery=True,
+            connection_verify=str(ca_file),
+        )
+        options = {"base_url": endpoint, "credential_scopes": [SCOPE], "polling_interval": 0.05}
+        options["connection_verify"] = str(ca_file)
+        super().__init__(credential, CREDENTIALS.subscription_id, options)
 
     def id(self, group: str, path: str, namespace: str = "Microsoft.Network") -> str:
         """The id of a resource."""
@@ -135,15 +144,7 @@ def control_plane(directory: Path, **options: Any) -> Iterator[Azure]:
     clock, log = Clock(), directory / "requests.jsonl"
     app = App(Instance("test"), CREDENTIALS, clock=clock, request_log=log, **options)
     with serving(app, directory) as (endpoint, ca_file):
-        credential = ClientSecretCredential(
-            CREDENTIALS.tenant_id,
-            CREDENTIALS.client_id,
-            CREDENTIALS.client_secret,
-            authority=endpoint,
-            disable_instance_discovery=True,
-            connection_verify=str(ca_file),
-        )
-        azure = Azure(app, endpoint, ca_file, credential, clock, log)
+        azure = Azure(app, endpoint, ca_file, clock, log)
         try:
             yield azure
         finally:
@@ -166,14 +167,14 @@ def refused(code: str, status: int | None = None) -> Iterator[pytest.ExceptionIn
 LOCATION = "eastus"
 
 
-def security_group(azure: Azure, name: str = "nsg", group: str = "rg", location: str = LOCATION) -> Any:
+def security_group(azure: Clients, name: str = "nsg", group: str = "rg", location: str = LOCATION) -> Any:
     """Make a security group without rules."""
     body = {"location": location, "properties": {}}
     return azure.network.network_security_groups.begin_create_or_update(group, name, body).result()
 
 
 def virtual_network(
-    azure: Azure,
+    azure: Clients,
     name: str = "vnet",
     prefix: str = "10.1.0.0/16",
     subnets: dict[str, str] | None = None,
@@ -191,7 +192,7 @@ def virtual_network(
     return azure.network.virtual_networks.begin_create_or_update(group, name, body).result()
 
 
-def public_address(azure: Azure, name: str = "pip", group: str = "rg", location: str = LOCATION) -> Any:
+def public_address(azure: Clients, name: str = "pip", group: str = "rg", location: str = LOCATION) -> Any:
     """Make a public address."""
     body = {
         "location": location,
@@ -214,7 +215,7 @@ def interface_body(
     return {"location": location, "properties": {"ipConfigurations": [configuration]}}
 
 
-def interface(azure: Azure, name: str, subnet_id: str, *, group: str = "rg", **options: Any) -> Any:
+def interface(azure: Clients, name: str, subnet_id: str, *, group: str = "rg", **options: Any) -> Any:
     """Make a network interface."""
     body = interface_body(subnet_id, **options)
     return azure.network.network_interfaces.begin_create_or_update(group, name, body).result()
@@ -243,7 +244,7 @@ def machine_body(
     return {"location": LOCATION, "properties": properties, **more}
 
 
-def machine(azure: Azure, name: str, interface_id: str, *, group: str = "rg", **options: Any) -> Any:
+def machine(azure: Clients, name: str, interface_id: str, *, group: str = "rg", **options: Any) -> Any:
     """Make a virtual machine."""
     body = machine_body(interface_id, name, **options)
     return azure.compute.virtual_machines.begin_create_or_update(group, name, body).result()

@@ -101,6 +101,8 @@ def test_with_azures_latencies_an_operation_takes_its_time(tmp_path: Path) -> No
         assert azure.raw("GET", path)[1]["properties"]["provisioningState"] == "Succeeded"
         azure.raw("DELETE", path)
         assert azure.raw("GET", path)[1]["properties"]["provisioningState"] == "Deleting"
+        status, answer, _ = azure.raw("PUT", path, {"location": "eastus", "properties": {}})
+        assert (status, answer["error"]["code"]) == (409, "AnotherOperationInProgress")
         azure.clock.now += 10
         assert azure.raw("GET", path)[0] == 404
 

@@ -31,10 +31,11 @@ def boot(cloud: Cloud, machine: Resource) -> Work | None:
         return None
 
     def work() -> None:
-        set_power(cloud, machine, "starting")
-        cloud.converge()
         with cloud.store.lock:
-            spec = machine_spec(cloud.store, cloud.store.find(machine.id) or machine)
+            _check_wanted(cloud, machine)
+            set_power(cloud, machine, "starting")
+            spec = machine_spec(cloud.store, machine)
+        cloud.converge()
         try:
             assert cloud.machines  # noqa: S101 - asked above
             cloud.machines.boot(spec)
@@ -79,6 +80,14 @@ def remove(cloud: Cloud, machine: Resource, forget: Callable[[], list[Resource]]
         cloud.converge()
 
     return _in_turn(cloud, machine, work)
+
+
+def _check_wanted(cloud: Cloud, machine: Resource) -> None:
+    """Boot nothing that was deleted while it waited for its turn."""
+    found, group = cloud.store.find(machine.id), cloud.store.groups.get(machine.id.group.lower())
+    if found is None or found.guid != machine.guid or group is None or group.deleting:
+        message = f"The operation was preempted by a more recent operation on {machine.id}."
+        raise ArmError(409, "OperationPreempted", message)
 
 
 def set_power(cloud: Cloud, machine: Resource, power: str) -> None:

@@ -1,0 +1,37 @@
+"""The command line, as far as it goes without machines; the rest is in test_arm_real.py."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def sandbox(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a person does."""
+    command = [sys.executable, "-m", "sandbox", *arguments]
+    given = os.environ | {"COLUMNS": "200"} | environment
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=given, timeout=60)
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status"])
+def test_help_says_what_a_command_does_with_an_example(command: str) -> None:
+    said = sandbox(command, "--help")
+    assert said.returncode == 0
+    assert "--instance" in said.stdout
+    assert f"Example: python -m sandbox {command}" in said.stdout
+
+
+def test_an_unknown_instance_is_refused_with_the_names_there_are() -> None:
+    said = sandbox("up", "--instance", "production")
+    assert said.returncode == 2
+    assert "expected demo, test, or test2 to test9" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_where_something_is_missing_up_says_so_in_one_line_and_does_nothing() -> None:
+    said = sandbox("up", "--instance", "test9", PATH="/nonexistent")
+    assert said.returncode == 2
+    assert said.stderr.startswith("The sandbox cannot run here: ")
+    assert len(said.stderr.splitlines()) == 1
+    assert said.stdout == ""
