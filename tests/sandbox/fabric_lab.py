@@ -222,9 +222,9 @@ def forged(sender: str, receiver: str, port: int) -> bytes:
     return header + datagram
 
 
-def eventually(check: Callable[[], bool]) -> bool:
-    """Tell whether something becomes true within a few seconds."""
-    deadline = time.monotonic() + 3
+def eventually(check: Callable[[], bool], *, within_s: float = 3) -> bool:
+    """Tell whether something becomes true in time."""
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if check():
             return True
