@@ -67,7 +67,7 @@ def _administrator(spec: MachineSpec, config: CloudConfig) -> User:
 def _identity(hostname: str) -> Iterable[_File]:
     yield _File("/etc/hostname", f"{hostname}\n".encode())
     yield _File("/etc/machine-id", f"{uuid.uuid4().hex}\n".encode(), 0o444)
-    yield _File("/etc/hosts", f"127.0.1.1 {hostname}.{DOMAIN} {hostname}\n127.0.0.1 localhost\n".encode())
+    yield _File("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {hostname}.{DOMAIN} {hostname}\n".encode())
 
 
 def _made_host_keys() -> HostKeys:

@@ -213,6 +213,13 @@ def test_a_link_in_the_machine_cannot_lead_a_file_out_of_it(lab: MachineLab) -> 
     assert not Path("/var/run/through-a-link").exists()
 
 
+def test_a_command_that_fails_is_seen_in_cloud_inits_status(lab: MachineLab) -> None:
+    lab.machines.boot(lab.spec("a5", f"{lab.spec('a5').custom_data}runcmd: [[sh, -c, exit 3]]\n"))
+    with lab.shell("a5") as shell:
+        assert shell.attempt("cloud-init status --wait") == (1, "status: error\n")
+    lab.machines.delete("a5")
+
+
 def test_unsupported_custom_data_is_refused_before_anything_is_made(lab: MachineLab) -> None:
     with pytest.raises(UnsupportedCustomData, match="`packages` is not supported"):
         lab.machines.boot(lab.spec("a6", "#cloud-config\npackages: [nginx]\n"))

@@ -1,0 +1,57 @@
+"""Probing this computer: what is missing is said in sentences, and nothing stays of the trial."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import host
+
+
+@pytest.fixture(autouse=True)
+def afresh() -> Iterator[None]:
+    """Forget what was found out, before and after."""
+    host._missing.cache_clear()
+    yield
+    host._missing.cache_clear()
+
+
+def test_without_root_nothing_else_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert host.missing() == ["Root is needed for namespaces and mounts: use sudo."]
+
+
+def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "The program nft is missing: install the Debian package nftables." in host.missing()
+
+
+def test_a_trial_that_fails_says_what_to_do_and_what_the_computer_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(host, "_PROGRAMS", {})
+    failing = host._Trial(("sh", "-c", "echo no such thing >&2; exit 1"), "Loops are missing: load them.")
+    monkeypatch.setattr(host, "_TRIALS", (failing,))
+    assert "Loops are missing: load them. (no such thing)" in host.missing()
+
+
+@pytest.mark.machines
+def test_trials_leave_nothing_behind() -> None:
+    assert host.missing() == []
+    questions = (["ip", "-brief", "link"], ["nft", "list", "tables"], ["ip", "netns"], ["losetup", "--list"])
+    answers = [
+        subprocess.run(asked, capture_output=True, text=True, check=True).stdout for asked in questions
+    ]
+    left = [*answers, Path("/proc/mounts").read_text(), *map(str, Path("/var/lib").iterdir())]
+    assert not [text for text in left if "trial" in text]
+
+
+@pytest.mark.machines
+def test_what_was_found_out_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host.missing() == []
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert host.missing() == []
