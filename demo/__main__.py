@@ -19,10 +19,11 @@ def main() -> int:
     up = commands.add_parser("up", help="start everything and deploy a topology")
     up.add_argument("topology", nargs="?", type=Path, default=TOPOLOGY)
     commands.add_parser("down", help="stop everything and leave nothing behind")
-    commands.add_parser("roachmesh", help="the command line, talking to the demo's Prefect")
+    commands.add_parser("roachmesh", add_help=False, help="the command line, talking to the demo's Prefect")
     arguments, rest = parser.parse_known_args()
     instance = Instance(Sandbox(arguments.instance))
     # Prefect reads its settings when it is imported, so they must stand before that.
+    instance.prefect_home.mkdir(parents=True, exist_ok=True)
     os.environ.update(instance.client_environment())
     if arguments.command == "roachmesh":
         program = Path(sys.executable).with_name("roachmesh")

@@ -51,6 +51,7 @@ class Instance:
             "PREFECT_HOME": str(self.prefect_home),
             "PREFECT_API_URL": f"{self.ui}/api",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
             "DO_NOT_TRACK": "1",
         }
 

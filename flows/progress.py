@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, TaskRun
 
 POLL_S = 0.5
+QUIET_POLLS = 3
 PAGE = 200
 
 
@@ -32,15 +33,16 @@ class Ended:
 def follow(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[Ended]:
     """Give every task of a run and of its subflows as it ends, until the run itself has ended."""
     known: set[UUID] = set()
-    while True:
+    quiet = 0
+    while quiet < QUIET_POLLS:
         run = client.read_flow_run(flow_run_id)
+        new = [found for found in _ended_tasks(client, run) if found[0].id not in known]
+        known |= {task_run.id for task_run, _ in new}
+        for task_run, name in new:
+            yield _describe(task_run, name)
+        # Prefect records tasks a moment after they end: the last ones may come after the run's end.
         is_over = run.state is not None and run.state.is_final()
-        for task_run, name in _ended_tasks(client, run):
-            if task_run.id not in known:
-                known.add(task_run.id)
-                yield _describe(task_run, name)
-        if is_over:
-            return
+        quiet = quiet + 1 if is_over and not new else 0
         time.sleep(POLL_S)  # noqa: TID251 -- this follows, it waits for nothing in particular
 
 

@@ -5,7 +5,9 @@ RoachmeshError                message, where, advice
 │  ├─ InvalidTopology         the input cannot work                             exit code 2
 │  ├─ NotConfirmed            destroy was asked for without the name            exit code 2
 │  ├─ AlreadyRunning          another run changes this topology                 exit code 2
+│  ├─ MissingProgram          this computer lacks a program                     exit code 2
 │  ├─ BlockMissing            Prefect has no such block                         exit code 2
+│  ├─ NotDeployed             what is asked for does not exist                  exit code 10
 │  ├─ NotOurs                 it exists and does not carry our tags             exit code 10
 │  ├─ AzureRefused            Azure said no, with its code                      exit code 10
 │  ├─ ReplaceMachine          a living machine cannot be changed so             exit code 10
@@ -70,10 +72,22 @@ class AlreadyRunning(Permanent):
     exit_code = 2
 
 
+class MissingProgram(Permanent):
+    """This computer lacks a program."""
+
+    exit_code = 2
+
+
 class BlockMissing(Permanent):
     """Prefect holds no block of that name."""
 
     exit_code = 2
+
+
+class NotDeployed(Permanent):
+    """What is asked for does not exist in Azure."""
+
+    exit_code = 10
 
 
 class NotOurs(Permanent):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from roachmesh import drift, names, ssh_keys
-from roachmesh.errors import ReplaceMachine
+from roachmesh.errors import NotDeployed, ReplaceMachine
 from roachmesh.plan import Node, RegionPlan
 from roachmesh.render import azure, cloud_init
 from tasks.azure_errors import azure_errors
@@ -127,6 +127,20 @@ def ensure_virtual_machine(
     with azure_errors(node.name):
         finish(machines.begin_start(*path), node.name, BOOT_TIMEOUT_S)
     return _machine(deployment, node, found, "updated")
+
+
+def read_machine(deployment: Deployment, node: Node) -> Machine:
+    """Read a machine that exists.
+
+    Raises:
+        NotDeployed: there is no such machine.
+    """
+    path = (deployment.resource_group, node.name)
+    found = read(deployment.compute().virtual_machines.get, path)
+    if found is None:
+        raise NotDeployed("there is no such machine.", where=node.name, advice="Deploy the topology first.")
+    require_ours(found, deployment.plan, node.name)
+    return _machine(deployment, node, found, "unchanged")
 
 
 @judging("SSH {machine.host.name}")

@@ -21,7 +21,7 @@ def only_run(deployment: Deployment) -> Iterator[None]:
         AlreadyRunning: another run holds it.
     """
     subscription = load_credentials(deployment.credentials).subscription_id
-    slot = f"roachmesh:{subscription}/{deployment.plan.topology}"
+    slot = f"roachmesh:{subscription}:{deployment.plan.topology}"  # Prefect allows no slash in it
     with get_client(sync_client=True) as client:
         client.upsert_global_concurrency_limit_by_name(slot, 1)
     with ExitStack() as held:

@@ -18,6 +18,7 @@ from roachmesh.errors import HostBusy, HostFailed, HostUnreachable
 COMMAND_TIMEOUT_S = 120
 SERVICE_TIMEOUT_S = 900  # a node's recovery at its start may be slow
 APT_TIMEOUT_S = 600
+LINES_QUOTED = 3
 
 File = tuple[str, str, str, str]  # path, content, mode as octal text, owner
 Directory = tuple[str, str, str]  # path, mode, owner
@@ -34,21 +35,21 @@ class Session:
         """Run a command as root and give what it prints.
 
         Raises:
-            HostFailed: it ended with an error or not at all; its last line of stderr is quoted.
+            HostFailed: it ended with an error or not at all; what it said last is quoted.
         """
         line = shlex.join(["sudo", "-n", *command])
         try:
             result = self.connection.run(
-                line, hide=True, warn=True, in_stream=io.StringIO(stdin), timeout=timeout_s, encoding="utf-8"
+                line, hide=True, warn=True, in_stream=_Whole(stdin), timeout=timeout_s, encoding="utf-8"
             )
         except CommandTimedOut as exc:
             raise HostFailed(f"`{command[0]}` did not end in {timeout_s} s.", where=self.name) from exc
         except (OSError, EOFError, paramiko.SSHException) as exc:
             raise HostUnreachable(f"the SSH session broke: {exc}", where=self.name) from exc
         if not result.ok:
-            said = (result.stderr.strip() or result.stdout.strip() or "nothing").splitlines()[-1]
+            lines = (result.stderr.strip() or result.stdout.strip() or "nothing").splitlines()
             kind = HostBusy if result.exited == os.EX_TEMPFAIL else HostFailed
-            raise kind(f"{_short(command)} failed: {said}", where=self.name)
+            raise kind(f"{_short(command)} failed: {' '.join(lines[-LINES_QUOTED:])}", where=self.name)
         return str(result.stdout)
 
     def program(self, name: str, request: Any, *, timeout_s: int = COMMAND_TIMEOUT_S) -> Any:
@@ -130,6 +131,14 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Whole(io.StringIO):
+    """Standard input that is sent at once; invoke would ask for it letter by letter, 10 ms each."""
+
+    def read(self, size: int | None = -1) -> str:
+        """Give all that is left, whatever is asked for."""
+        return super().read()
 
 
 def _short(command: Sequence[str]) -> str:

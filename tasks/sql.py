@@ -1,13 +1,11 @@
 """SQL through SSH: the database is not open to the world, so every session goes through a node's tunnel."""
 
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from roachmesh import certificates
 from roachmesh.errors import DatabaseBusy, DatabaseFailed
@@ -16,6 +14,8 @@ from tasks.deployment import Deployment
 from tasks.engine import judging
 from tasks.hosts import session
 from tasks.machines import Machine
+from tasks.memory_files import memory_file
+from tasks.tunnel import open_tunnel
 
 CLIENT_LIFETIME = timedelta(hours=1)
 CONNECT_TIMEOUT_S = 20
@@ -67,36 +67,16 @@ def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) 
 
 
 @contextmanager
-def connect(deployment: Deployment, machine: Machine, user: str = "root") -> Iterator[psycopg.Connection]:
-    """Open a SQL session through a node, verified against the cluster's authority.
-
-    The client certificate is made for this session, and it and its key never touch a disk.
+def connect(deployment: Deployment, machine: Machine) -> Iterator[psycopg.Connection]:
+    """Open a SQL session as root through a node.
 
     Raises:
         DatabaseFailed: the node refuses, for instance the certificate.
         DatabaseBusy: it does not answer, or asks for the transaction to be repeated.
     """
-    authority = deployment.certificates().authority()
-    client = certificates.issue(
-        authority, certificates.client_purpose(user), datetime.now(UTC), CLIENT_LIFETIME
-    )
-    with ExitStack() as held:
-        port = held.enter_context(tunnel(deployment, machine))
-        parameters: dict[str, Any] = {
-            "hostaddr": "127.0.0.1",
-            "port": port,
-            "host": str(machine.node.address),
-            "user": user,
-            "dbname": "defaultdb",
-            "sslmode": "verify-full",
-            "sslrootcert": held.enter_context(_memory_file(authority.certificate)),
-            "sslcert": held.enter_context(_memory_file(client.certificate)),
-            "sslkey": held.enter_context(_memory_file(client.key)),
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "application_name": "roachmesh",
-        }
+    with open_access(deployment, machine) as conninfo:
         try:
-            with psycopg.connect(**parameters) as connection:
+            with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S) as connection:
                 yield connection
         except (psycopg.errors.SerializationFailure, psycopg.OperationalError) as exc:
             raise DatabaseBusy(str(exc).strip(), where=machine.host.name) from exc
@@ -105,28 +85,32 @@ def connect(deployment: Deployment, machine: Machine, user: str = "root") -> Ite
 
 
 @contextmanager
-def tunnel(deployment: Deployment, machine: Machine, local_port: int | None = None) -> Iterator[int]:
-    """Open a local port that leads to a node's SQL port; gives the port."""
-    port = local_port or _free_port()
-    with session(deployment, machine.host) as host:  # noqa: SIM117 -- the tunnel needs an open session
-        with host.connection.forward_local(port, remote_port=SQL_PORT, remote_host="127.0.0.1"):
-            yield port
+def open_access(deployment: Deployment, machine: Machine) -> Iterator[str]:
+    """Open a tunnel to a node, with a certificate of root's that is valid for an hour and on no disk.
+
+    Gives what libpq must be told, for this process and those it starts.
+    """
+    authority = deployment.certificates().authority()
+    client = certificates.issue(
+        authority, certificates.client_purpose("root"), datetime.now(UTC), CLIENT_LIFETIME
+    )
+    with ExitStack() as held:
+        transport = held.enter_context(session(deployment, machine.host)).connection.transport
+        port = held.enter_context(open_tunnel(transport, SQL_PORT))
+        texts = (authority.certificate, client.certificate, client.key)
+        yield node_conninfo(machine, port, *(held.enter_context(memory_file(text)) for text in texts))
 
 
-@contextmanager
-def _memory_file(text: str) -> Iterator[str]:
-    """Give a path that only this process can read, for what libpq insists on reading from a file."""
-    descriptor = os.memfd_create("roachmesh")
-    try:
-        os.fchmod(descriptor, 0o600)  # libpq refuses a key that others may read
-        os.write(descriptor, text.encode())
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def node_conninfo(machine: Machine, port: int, ca: str, certificate: str, key: str) -> str:
+    """Say to libpq how to reach a node through a local port, and to verify that it is the node."""
+    return make_conninfo(
+        host=str(machine.node.address),
+        hostaddr="127.0.0.1",
+        port=port,
+        user="root",
+        dbname="defaultdb",
+        sslmode="verify-full",
+        sslrootcert=ca,
+        sslcert=certificate,
+        sslkey=key,
+    )
