@@ -28,7 +28,7 @@ class WebServer(uvicorn.Server):
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)
-        self._stop: asyncio.Event | None = None
+        self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve_on(self, listener: socket.socket) -> None:
@@ -38,7 +38,7 @@ class WebServer(uvicorn.Server):
         `socket.create_server` does not say so: answers would wait 40 ms for an acknowledgement.
         """
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         await self.serve(sockets=[listener])
         for connection in list(self.server_state.connections):
             connection.transport.abort()  # a client that does not answer our goodbye is not waited for
@@ -46,12 +46,11 @@ class WebServer(uvicorn.Server):
 
     def stop(self) -> None:
         """Stop serving; any thread may say so."""
-        if self._loop and self._stop:
+        if self._loop:
             self._loop.call_soon_threadsafe(self._stop.set)
 
     async def main_loop(self) -> None:
         """Sleep until told to stop, where uvicorn would look ten times a second."""
-        assert self._stop  # noqa: S101 - serve_on made it
         await self._stop.wait()
 
     @contextmanager

@@ -46,6 +46,13 @@ class ResourceId:
         return replace(self, path=self.path[:-1]) if len(self.path) > 1 else None
 
     @property
+    def owner(self) -> "ResourceId":
+        """The same, of what is known to be a child."""
+        if self.parent is None:
+            raise ValueError(f"{self} is nobody's child")
+        return self.parent
+
+    @property
     def root(self) -> "ResourceId":
         """The top-level resource: the one that has a location."""
         return replace(self, path=self.path[:1])

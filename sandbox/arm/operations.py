@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.arm.errors import ArmError
@@ -154,6 +155,4 @@ def status_document(operation: Operation, status: str, resource_id: str) -> dict
 
 def timestamp(seconds: float) -> str:
     """Seconds since 1970 as Azure writes time."""
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

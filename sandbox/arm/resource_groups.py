@@ -1,10 +1,10 @@
-"""Resource groups, and the lists of what is in them."""
+"""Resource groups: made at once, deleted with all that is in them."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from sandbox.arm import responses
+from sandbox.arm import resource_lists, responses
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, group_being_deleted, group_not_found
 from sandbox.arm.locations import REGIONS, canonical
@@ -15,7 +15,6 @@ from sandbox.arm.store import Json, Resource, ResourceGroup
 from sandbox.arm.writing import tags_of
 
 DELETE_S = 45
-FILTERS = {"resourcegroup", "resourcetype", "name", "location", "tagname", "tagvalue"}
 
 
 def put(cloud: Cloud, call: Call, name: str) -> Answer:
@@ -39,7 +38,7 @@ def put(cloud: Cloud, call: Call, name: str) -> Answer:
 
 def patch(cloud: Cloud, call: Call, name: str) -> Answer:
     """Change the tags."""
-    group = _existing(cloud, name)
+    group = existing(cloud, name)
     if group.deleting:
         raise group_being_deleted(group.name)
     if "tags" in call.body:
@@ -50,7 +49,7 @@ def patch(cloud: Cloud, call: Call, name: str) -> Answer:
 
 def get(cloud: Cloud, call: Call, name: str) -> Answer:
     """Show a group."""
-    return Answer(200, responses.group_document(cloud, _existing(cloud, name)))
+    return Answer(200, responses.group_document(cloud, existing(cloud, name)))
 
 
 def head(cloud: Cloud, call: Call, name: str) -> Answer:
@@ -63,7 +62,7 @@ def delete(cloud: Cloud, call: Call, name: str) -> Answer:
 
     Source: facts/azure.md section 2: only `Location`, 202 until done, then 200 without a body.
     """
-    group = _existing(cloud, name)
+    group = existing(cloud, name)
     if group.deleting:
         raise group_being_deleted(group.name)
     cloud.store.groups[name.lower()] = replace(group, deleting=True)
@@ -80,21 +79,15 @@ def delete(cloud: Cloud, call: Call, name: str) -> Answer:
 
 def list_all(cloud: Cloud, call: Call) -> Answer:
     """All groups, or those with a tag."""
-    wanted = _filter(call)
-    groups = [group for group in cloud.store.groups.values() if _has_tag(dict(group.tags), wanted)]
+    wanted = resource_lists.filter_of(call)
+    groups = [
+        group for group in cloud.store.groups.values() if resource_lists.has_tag(dict(group.tags), wanted)
+    ]
     return responses.listing([responses.group_document(cloud, group) for group in groups])
 
 
-def list_resources(cloud: Cloud, call: Call, name: str | None = None) -> Answer:
-    """All top-level resources, of one group or of the subscription."""
-    wanted = _filter(call)
-    if name is not None:
-        wanted["resourcegroup"] = _existing(cloud, name).name.lower()
-    found = [resource for resource in cloud.store.top_level() if _matches(resource, wanted)]
-    return responses.listing([_entry(cloud, resource) for resource in found])
-
-
-def _existing(cloud: Cloud, name: str) -> ResourceGroup:
+def existing(cloud: Cloud, name: str) -> ResourceGroup:
+    """The group, or Azure's 404."""
     group = cloud.store.groups.get(name.lower())
     if group is None:
         raise group_not_found(name)
@@ -178,46 +171,3 @@ def _disconnect_peers(cloud: Cloud, name: str, gone: list[Resource]) -> None:
         for peering in cloud.store.referrers(resource.id, peerings.TYPE.name):
             if peering.id.group.lower() != name.lower():
                 peerings.disconnect(cloud, peering)
-
-
-def _filter(call: Call) -> dict[str, str]:
-    """Read `$filter=resourceGroup eq 'a' and tagName eq 'b'`; anything else is refused."""
-    text = call.query.get("$filter", "")
-    found = {key.lower(): value for key, value in re.findall(r"(\w+) eq '([^']*)'", text, re.IGNORECASE)}
-    rest = re.sub(r"\w+ eq '[^']*'|\band\b|\s", "", text, flags=re.IGNORECASE)
-    if rest or set(found) - FILTERS:
-        raise ArmError(
-            400, "InvalidFilterInQueryString", f"Invalid $filter '{text}' specified in the query string."
-        )
-    return found
-
-
-def _has_tag(tags: dict[str, str], wanted: dict[str, str]) -> bool:
-    name = wanted.get("tagname")
-    if name is None:
-        return True
-    value = {key.lower(): text for key, text in tags.items()}.get(name.lower())
-    return value is not None and wanted.get("tagvalue", value) == value
-
-
-def _matches(resource: Resource, wanted: dict[str, str]) -> bool:
-    given = {
-        "resourcegroup": resource.id.group,
-        "resourcetype": resource.id.type,
-        "name": resource.id.name,
-        "location": resource.location or "",
-    }
-    same = all(given[key].lower() == value.lower() for key, value in wanted.items() if key in given)
-    return same and _has_tag(dict(resource.tags), wanted)
-
-
-def _entry(cloud: Cloud, resource: Resource) -> Json:
-    shown: Json = {
-        "id": str(resource.id),
-        "name": resource.id.name,
-        "type": resource.id.type,
-        "location": resource.location,
-        "tags": dict(resource.tags),
-        "provisioningState": cloud.operations.provisioning_state(resource.operation),
-    }
-    return shown | {key: resource.envelope[key] for key in ("sku", "zones") if key in resource.envelope}

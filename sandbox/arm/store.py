@@ -68,6 +68,10 @@ class Store:
         """The resource with this id, if it exists."""
         return self._resources.get(str(resource_id).lower())
 
+    def get(self, resource_id: ResourceId | str) -> Resource:
+        """The resource with this id, which is known to exist."""
+        return self._resources[str(resource_id).lower()]
+
     def of_type(self, type_name: str) -> list[Resource]:
         """All resources of a type, oldest first."""
         return list(self._by_type.get(type_name.lower(), {}).values())

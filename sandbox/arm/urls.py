@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from sandbox.arm import catalogue, ids, resource_groups, responses, verbs
+from sandbox.arm import catalogue, ids, resource_groups, resource_lists, responses, verbs
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, unknown_type
 from sandbox.arm.ids import ResourceId
@@ -83,9 +83,9 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", f"{OPERATION}/operations/(?P<operation_id>[^/]+)", _operation),
     ("GET", f"{OPERATION}/operationresults/(?P<operation_id>[^/]+)", _operation_result),
     ("GET", f"{SUBSCRIPTION}/operationresults/(?P<operation_id>[^/]+)", _operation_result),
-    ("GET", f"{SUBSCRIPTION}/resources", resource_groups.list_resources),
+    ("GET", f"{SUBSCRIPTION}/resources", resource_lists.list_resources),
     ("GET", f"{SUBSCRIPTION}/resourcegroups", resource_groups.list_all),
-    ("GET", f"{GROUP}/resources", resource_groups.list_resources),
+    ("GET", f"{GROUP}/resources", resource_lists.list_resources),
     ("PUT", GROUP, resource_groups.put),
     ("GET", GROUP, resource_groups.get),
     ("HEAD", GROUP, resource_groups.head),

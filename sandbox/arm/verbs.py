@@ -13,8 +13,9 @@ from sandbox.arm.errors import (
     resource_not_found,
 )
 from sandbox.arm.ids import ResourceId
+from sandbox.arm.operations import Operation
 from sandbox.arm.resource_type import Answer, Call, ResourceType
-from sandbox.arm.store import Resource
+from sandbox.arm.store import Resource, new_etag
 
 
 def put(cloud: Cloud, call: Call, kind: ResourceType, resource_id: ResourceId) -> Answer:
@@ -50,7 +51,7 @@ def patch(cloud: Cloud, call: Call, kind: ResourceType, resource_id: ResourceId)
     _check_preconditions(call, resource_id, resource)
     if set(call.body) - {"tags"}:
         raise ArmError(400, "NotEmulatedBySandbox", "The sandbox changes nothing but tags by PATCH.")
-    changed = replace(resource, tags=writing.tags_of(call.body), etag=writing.new_etag())
+    changed = replace(resource, tags=writing.tags_of(call.body), etag=new_etag())
     cloud.store.put(changed)
     return responses.one(cloud, kind, changed)
 
@@ -72,7 +73,7 @@ def delete(cloud: Cloud, call: Call, kind: ResourceType, resource_id: ResourceId
     operation = cloud.operations.start(
         location=location, namespace=kind.namespace, shows="Deleting", seconds=kind.delete_s
     )
-    cloud.store.put(replace(resource, operation=operation, etag=writing.new_etag()))
+    cloud.store.put(replace(resource, operation=operation, etag=new_etag()))
     if kind.synchronous:
         kind.end(cloud, resource)
         return Answer(200)
@@ -80,7 +81,7 @@ def delete(cloud: Cloud, call: Call, kind: ResourceType, resource_id: ResourceId
     return responses.accepted(cloud, call, operation)
 
 
-def end(cloud: Cloud, kind: ResourceType, resource: Resource, operation: writing.Operation) -> None:
+def end(cloud: Cloud, kind: ResourceType, resource: Resource, operation: Operation) -> None:
     """Let a resource go: by its own work, or when the clock says that Azure would be done."""
 
     def go() -> None:

@@ -13,7 +13,7 @@ from sandbox.arm.ids import ResourceId
 from sandbox.arm.locations import REGIONS, canonical
 from sandbox.arm.operations import Operation
 from sandbox.arm.resource_type import ResourceType
-from sandbox.arm.store import Json, Resource, new_etag
+from sandbox.arm.store import Json, Resource
 
 USUAL = {"id", "name", "type", "etag", "location", "tags", "properties"}
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?")
@@ -196,6 +196,3 @@ def _write_children(
         present = before.get(child_name.lower())
         child_id = present.id if present else parent.id.child(name, child_name)
         write(cloud, kind, child_id, body, operation, present)
-
-
-__all__ = ["Operation", "location_of", "new_etag", "tags_of", "write"]

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.sandbox.arm_fixtures import SCOPE
 
 pytestmark = pytest.mark.machines
 
+README = Path(__file__).parents[2] / "sandbox" / "README.md"
 NETWORKS = {"a": ("eastus", "10.1.0.0/16"), "b": ("westus", "10.2.0.0/16")}
 
 
@@ -284,6 +286,18 @@ def test_up_again_changes_nothing_and_status_shows_what_runs(
     assert machines["vm-a"]["power"] == "running"
     assert machines["vm-a"]["public_address"] == regions[0].public
     assert (instance.directory / "card.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_readmes_example_works(card: dict[str, Any], instance: Instance, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example = example.replace('"python"', repr(sys.executable)).replace(
+        '"--json"', f'"--json", "-i{instance.name}"'
+    )
+    example += "print(sorted(group.name for group in client.resource_groups.list()))"
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "'rg'" in done.stdout
 
 
 def test_a_deleted_group_takes_its_machines_with_it_even_one_that_still_boots(

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 def boot(cloud: Cloud, machine: Resource) -> Work | None:
     """Start it: plugged in first, then booted, running once sshd answers."""
-    if cloud.machines is None:
+    machines = cloud.machines
+    if machines is None:
         set_power(cloud, machine, "running")
         return None
 
@@ -37,8 +38,7 @@ def boot(cloud: Cloud, machine: Resource) -> Work | None:
             spec = machine_spec(cloud.store, machine)
         cloud.converge()
         try:
-            assert cloud.machines  # noqa: S101 - asked above
-            cloud.machines.boot(spec)
+            machines.boot(spec)
         except Exception as error:
             log.exception("machine %s did not boot", spec.key)
             set_power(cloud, machine, "stopped")
@@ -50,13 +50,13 @@ def boot(cloud: Cloud, machine: Resource) -> Work | None:
 
 def halt(cloud: Cloud, machine: Resource, power: str) -> Work | None:
     """Stop it; `power` says whether it keeps its place in Azure (stopped) or not (deallocated)."""
-    if cloud.machines is None:
+    machines = cloud.machines
+    if machines is None:
         set_power(cloud, machine, power)
         return None
 
     def work() -> None:
-        assert cloud.machines  # noqa: S101 - asked above
-        cloud.machines.halt(machine_key(machine.id))
+        machines.halt(machine_key(machine.id))
         set_power(cloud, machine, power)
         cloud.converge()
 
@@ -66,17 +66,17 @@ def halt(cloud: Cloud, machine: Resource, power: str) -> Work | None:
 
 def remove(cloud: Cloud, machine: Resource, forget: Callable[[], list[Resource]]) -> Work | None:
     """Delete it: first the machine, then the record, then the data disks that go with it."""
-    if cloud.machines is None:
+    machines = cloud.machines
+    if machines is None:
         forget()
         return None
 
     def work() -> None:
-        assert cloud.machines  # noqa: S101 - asked above
-        cloud.machines.delete(machine_key(machine.id))
+        machines.delete(machine_key(machine.id))
         with cloud.store.lock:
             disks = forget()
         for disk in disks:
-            cloud.machines.delete_disk(disk.id.key)
+            machines.delete_disk(disk.id.key)
         cloud.converge()
 
     return _in_turn(cloud, machine, work)

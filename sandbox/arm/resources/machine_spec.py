@@ -5,7 +5,7 @@ import hashlib
 import re
 
 from sandbox.arm.ids import ResourceId
-from sandbox.arm.store import Resource, Store
+from sandbox.arm.store import Json, Resource, Store
 from sandbox.machines.model import DataDisk, MachineSpec
 
 CUSTOM_DATA = "osProfile.customData"
@@ -38,9 +38,6 @@ def machine_spec(store: Store, machine: Resource) -> MachineSpec:
     )
 
 
-def _data_disk(store: Store, attached: dict[str, object]) -> DataDisk:
-    managed = attached["managedDisk"]
-    assert isinstance(managed, dict)  # noqa: S101 - the write was refused without it
-    disk = store.find(managed["id"])
-    assert disk  # noqa: S101 - a disk in use cannot be deleted
-    return DataDisk(id=disk.id.key, lun=int(str(attached["lun"])), size_gib=disk.properties["diskSizeGB"])
+def _data_disk(store: Store, attached: Json) -> DataDisk:
+    disk = store.get(attached["managedDisk"]["id"])
+    return DataDisk(id=disk.id.key, lun=attached["lun"], size_gib=disk.properties["diskSizeGB"])

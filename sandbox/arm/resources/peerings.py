@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, not_emulated
-from sandbox.arm.ids import ResourceId, parse
+from sandbox.arm.ids import parse
 from sandbox.arm.operations import Work
 from sandbox.arm.resource_type import ResourceType, reference, referenced
 from sandbox.arm.resources.in_progress import check_idle
@@ -41,7 +41,7 @@ def check(cloud: Cloud, wanted: Resource, present: Resource | None) -> None:
             raise not_emulated(f"gateways: {name} of a peering")
     if wanted.properties.get("peerCompleteVnets") is False:
         raise not_emulated("peerings of single subnets")
-    local, remote = _local(cloud, wanted), _remote(cloud, wanted)
+    local, remote = cloud.store.get(wanted.id.owner), _remote(cloud, wanted)
     check_idle(cloud, local.id, wanted.operation)
     check_idle(cloud, remote.id, wanted.operation)
     _check_single(cloud, wanted, remote)
@@ -89,8 +89,7 @@ def end(cloud: Cloud, peering: Resource) -> Work | None:
     """Remove this half; the other one is disconnected."""
     other = other_half(cloud, peering)
     cloud.store.remove(peering.id)
-    if peering.id.parent:
-        cloud.store.touch(peering.id.parent)
+    cloud.store.touch(peering.id.owner)
     if other:
         disconnect(cloud, other)
     return None
@@ -105,22 +104,13 @@ def disconnect(cloud: Cloud, peering: Resource) -> None:
 def other_half(cloud: Cloud, peering: Resource) -> Resource | None:
     """The peering in the other direction, if there is one."""
     remote = (reference(peering.properties, "remoteVirtualNetwork") or "").lower()
-    parent = peering.id.parent
-    found = cloud.store.referrers(parent, NAME) if parent else []
-    return next((one for one in found if one.id.parent and one.id.parent.key == remote), None)
+    found = cloud.store.referrers(peering.id.owner, NAME)
+    return next((one for one in found if one.id.owner.key == remote), None)
 
 
 def _become(cloud: Cloud, peering: Resource, state: str) -> None:
     cloud.store.put(replace(peering, hidden={**peering.hidden, "state": state}, etag=new_etag()))
-    if peering.id.parent:
-        cloud.store.touch(peering.id.parent)
-
-
-def _local(cloud: Cloud, wanted: Resource) -> Resource:
-    assert wanted.id.parent  # noqa: S101 - a peering is a child
-    local = cloud.store.find(wanted.id.parent)
-    assert local  # noqa: S101 - the request was refused without it
-    return local
+    cloud.store.touch(peering.id.owner)
 
 
 def _remote(cloud: Cloud, wanted: Resource) -> Resource:
@@ -129,14 +119,14 @@ def _remote(cloud: Cloud, wanted: Resource) -> Resource:
     if remote is None:
         message = f"Peering {wanted.id} must reference a remote virtual network."
         raise ArmError(400, "InvalidRequestFormat", message)
-    if wanted.id.parent and remote.id.key == wanted.id.parent.key:
+    if remote.id.key == wanted.id.owner.key:
         message = f"Peering {wanted.id} cannot reference its own virtual network."
         raise ArmError(400, "CannotPeerVnetWithItself", message)
     return remote
 
 
 def _check_single(cloud: Cloud, wanted: Resource, remote: Resource) -> None:
-    for other in cloud.store.children(_parent(wanted), "virtualNetworkPeerings"):
+    for other in cloud.store.children(wanted.id.owner, "virtualNetworkPeerings"):
         target = (reference(other.properties, "remoteVirtualNetwork") or "").lower()
         same = other.id.key == wanted.id.key
         if same and target != remote.id.key:
@@ -172,11 +162,6 @@ def _overlap(one: Resource, other: Resource) -> str:
     spaces = [network.properties["addressSpace"]["addressPrefixes"] for network in (one, other)]
     mine, theirs = ([IPv4Network(text) for text in space] for space in spaces)
     return ", ".join(f"{a}, {b}" for a in mine for b in theirs if a.overlaps(b))
-
-
-def _parent(peering: Resource) -> ResourceId:
-    assert peering.id.parent  # noqa: S101 - a peering is a child
-    return peering.id.parent
 
 
 TYPE = ResourceType(

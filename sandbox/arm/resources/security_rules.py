@@ -66,8 +66,7 @@ def _check_priority(cloud: Cloud, wanted: Resource) -> None:
     if not isinstance(priority, int) or not 100 <= priority <= 4096:
         message = f"Security rule has invalid Priority. Value provided: {priority}. Allowed range 100-4096."
         raise ArmError(400, "SecurityRuleInvalidPriority", message)
-    assert wanted.id.parent  # noqa: S101 - a rule is a child
-    for other in cloud.store.children(wanted.id.parent, "securityRules"):
+    for other in cloud.store.children(wanted.id.owner, "securityRules"):
         same = all(other.properties[key] == wanted.properties[key] for key in ("priority", "direction"))
         if same and other.id.key != wanted.id.key:
             message = (
