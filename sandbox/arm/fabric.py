@@ -71,15 +71,17 @@ def _interface(store: Store, interface: Resource) -> NetworkInterface:
 
 
 def _public_address(store: Store, configuration: Json) -> IPv4Address | None:
-    given = configuration.get("publicIPAddress")
-    found = store.find(given["id"]) if given else None
+    found = _referenced(store, configuration, "publicIPAddress")
     return IPv4Address(found.properties["ipAddress"]) if found else None
 
 
 def _security_group(store: Store, properties: Json) -> SecurityGroup | None:
-    given = properties.get("networkSecurityGroup")
-    found = store.find(given["id"]) if given else None
+    found = _referenced(store, properties, "networkSecurityGroup")
     return SecurityGroup(tuple(_rules(store, found))) if found else None
+
+
+def _referenced(store: Store, properties: Json, key: str) -> Resource | None:
+    return store.find((properties.get(key) or {}).get("id", ""))
 
 
 def _rules(store: Store, group: Resource) -> Iterator[SecurityRule]:

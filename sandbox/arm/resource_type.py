@@ -7,6 +7,7 @@ from typing import Any
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import invalid_reference
 from sandbox.arm.operations import Work
+from sandbox.arm.shapes import Shape
 from sandbox.arm.store import Json, Resource
 
 
@@ -73,6 +74,7 @@ class ResourceType:
         name: `Microsoft.Network/virtualNetworks/subnets`, in Azure's casing.
         write_s: Seconds a write typically takes on Azure; the sandbox scales them.
         delete_s: The same for a deletion.
+        shape: Of the properties, as far as they are read.
         read_only: Properties that Azure shows and ignores when they are sent back.
         write_only: Properties (with dots) that are kept hidden and never shown.
         children: Lists among the properties whose members are resources of their own.
@@ -93,6 +95,7 @@ class ResourceType:
     name: str
     write_s: float = 3
     delete_s: float = 10
+    shape: Shape = field(default_factory=dict)
     read_only: tuple[str, ...] = ()
     write_only: tuple[str, ...] = ()
     children: Mapping[str, "ResourceType"] = field(default_factory=dict)

@@ -1,12 +1,11 @@
 """How a body becomes a resource: what is stripped, what is checked for every type, what is kept."""
 
-import copy
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from sandbox.arm import ids
+from sandbox.arm import ids, shapes
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, invalid_reference
 from sandbox.arm.ids import ResourceId
@@ -40,6 +39,8 @@ def write(
     if not NAME.fullmatch(resource_id.name):
         message = f"Resource name {resource_id.name} is invalid."
         raise ArmError(400, "InvalidResourceName", message)
+    body = shapes.without_nulls(body)
+    shapes.check_shape(body, shapes.ENVELOPE | {"properties": _shape(kind)}, "")
     properties = _properties(kind, body)
     children = {name: properties.pop(name, None) for name in kind.children}
     wanted = Resource(
@@ -110,12 +111,14 @@ def tags_of(body: Json) -> dict[str, str]:
     return dict(tags)
 
 
+def _shape(kind: ResourceType) -> shapes.Shape:
+    return kind.shape | dict.fromkeys(kind.children, shapes.CHILDREN)
+
+
 def _properties(kind: ResourceType, body: Json) -> Json:
-    given = body.get("properties")
-    properties: Json = copy.deepcopy(given) if isinstance(given, dict) else {}
-    for name in (*kind.read_only, "provisioningState", "resourceGuid"):
-        properties.pop(name, None)
-    return {name: value for name, value in properties.items() if value is not None}
+    ignored = {*kind.read_only, "provisioningState", "resourceGuid"}
+    given = body.get("properties", {})
+    return {name: value for name, value in given.items() if name not in ignored}
 
 
 def _hide(kind: ResourceType, wanted: Resource) -> Resource:

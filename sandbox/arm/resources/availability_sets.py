@@ -38,6 +38,7 @@ TYPE = ResourceType(
     "Microsoft.Compute/availabilitySets",
     write_s=0,
     delete_s=0,
+    shape={"platformFaultDomainCount": int, "platformUpdateDomainCount": int},
     read_only=("virtualMachines", "statuses"),
     synchronous=True,
     has_etag=False,

@@ -75,6 +75,7 @@ TYPE = ResourceType(
     "Microsoft.Compute/disks",
     write_s=3,
     delete_s=3,
+    shape={"creationData": {"createOption": str}, "diskSizeGB": int},
     read_only=("diskState", "diskSizeBytes", "timeCreated", "uniqueId"),
     zonal=True,
     created_status=202,

@@ -15,11 +15,33 @@ from sandbox.arm.errors import (
 from sandbox.arm.resource_type import referenced
 from sandbox.arm.resources import disks, network_interfaces
 from sandbox.arm.resources.machine_spec import CUSTOM_DATA
+from sandbox.arm.shapes import REFERENCE
 from sandbox.arm.store import Json, Resource
 from sandbox.machines import cloud_config
 
 # Source: the page on user name requirements of Linux machines in the Azure documentation, in part.
 FORBIDDEN_USERS = {"root", "admin", "administrator", "user", "guest", "test", "sys", "console", "backup"}
+SHAPE: Json = {
+    "hardwareProfile": {"vmSize": str},
+    "storageProfile": {
+        "imageReference": dict.fromkeys(("publisher", "offer", "sku", "version"), str),
+        "osDisk": {
+            **dict.fromkeys(("name", "createOption", "deleteOption"), str),
+            "diskSizeGB": int,
+            "managedDisk": {"id": str, "storageAccountType": str},
+        },
+        "dataDisks": [{"lun": int, "deleteOption": str, "managedDisk": REFERENCE}],
+    },
+    "osProfile": {
+        **dict.fromkeys(("computerName", "adminUsername", "adminPassword", "customData"), str),
+        "linuxConfiguration": {
+            "disablePasswordAuthentication": bool,
+            "ssh": {"publicKeys": [{"path": str, "keyData": str}]},
+        },
+    },
+    "networkProfile": {"networkInterfaces": [{"id": str, "properties": {"deleteOption": str}}]},
+    "availabilitySet": REFERENCE,
+}
 IMMUTABLE = (
     "osProfile.computerName",
     "osProfile.adminUsername",

@@ -8,6 +8,7 @@ from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, not_emulated
 from sandbox.arm.resource_type import ResourceType, referenced
 from sandbox.arm.resources import public_addresses
+from sandbox.arm.shapes import REFERENCE
 from sandbox.arm.store import Json, Resource
 
 DEFAULTS: Json = {
@@ -17,6 +18,13 @@ DEFAULTS: Json = {
     "auxiliaryMode": "None",
     "auxiliarySku": "None",
     "nicType": "Standard",
+}
+
+CONFIGURATION: Json = {
+    "subnet": REFERENCE,
+    "publicIPAddress": REFERENCE,
+    "privateIPAddress": str,
+    "privateIPAllocationMethod": str,
 }
 
 
@@ -146,6 +154,12 @@ TYPE = ResourceType(
     "Microsoft.Network/networkInterfaces",
     write_s=7,
     delete_s=10,
+    shape={
+        "ipConfigurations": [{"name": str, "properties": CONFIGURATION}],
+        "enableIPForwarding": bool,
+        "networkSecurityGroup": REFERENCE,
+        "dnsSettings": {"dnsServers": [str]},
+    },
     read_only=("virtualMachine", "macAddress", "primary", "hostedWorkloads", "tapConfigurations"),
     check=check,
     show=show,

@@ -17,6 +17,7 @@ from sandbox.arm.ids import parse
 from sandbox.arm.operations import Work
 from sandbox.arm.resource_type import ResourceType, reference, referenced
 from sandbox.arm.resources.in_progress import check_idle
+from sandbox.arm.shapes import REFERENCE
 from sandbox.arm.store import Json, Resource, new_etag
 
 NAME = "Microsoft.Network/virtualNetworks/virtualNetworkPeerings"
@@ -168,6 +169,7 @@ TYPE = ResourceType(
     NAME,
     write_s=10,
     delete_s=10,
+    shape={"remoteVirtualNetwork": REFERENCE, **dict.fromkeys(DEFAULTS, bool)},
     read_only=(
         "peeringState",
         "peeringSyncLevel",

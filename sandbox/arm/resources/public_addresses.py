@@ -71,6 +71,7 @@ TYPE = ResourceType(
     "Microsoft.Network/publicIPAddresses",
     write_s=3,
     delete_s=15,
+    shape={"publicIPAllocationMethod": str, "publicIPAddressVersion": str},
     read_only=("ipAddress", "ipConfiguration"),
     zonal=True,
     check=check,

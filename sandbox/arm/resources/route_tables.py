@@ -35,6 +35,7 @@ TYPE = ResourceType(
     "Microsoft.Network/routeTables",
     write_s=3,
     delete_s=10,
+    shape={"disableBgpRoutePropagation": bool},
     read_only=("subnets",),
     children={"routes": routes.TYPE},
     check=check,

@@ -101,5 +101,14 @@ def _check_prefix(value: str) -> None:
 
 
 TYPE = ResourceType(
-    "Microsoft.Network/networkSecurityGroups/securityRules", write_s=2, delete_s=2, check=check
+    "Microsoft.Network/networkSecurityGroups/securityRules",
+    write_s=2,
+    delete_s=2,
+    shape={
+        "priority": int,
+        **dict.fromkeys(CHOICES, str),
+        **{single: str for single, _ in FIELDS},
+        **{several: [str] for _, several in FIELDS},
+    },
+    check=check,
 )

@@ -7,6 +7,7 @@ from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, not_emulated
 from sandbox.arm.resource_type import ResourceType, referenced
 from sandbox.arm.resources.in_progress import check_idle
+from sandbox.arm.shapes import REFERENCE
 from sandbox.arm.store import Json, Resource
 
 NOT_EMULATED = ("natGateway", "delegations", "serviceEndpoints", "serviceEndpointPolicies", "ipAllocations")
@@ -96,6 +97,12 @@ TYPE = ResourceType(
     "Microsoft.Network/virtualNetworks/subnets",
     write_s=4,
     delete_s=10,
+    shape={
+        "addressPrefix": str,
+        "addressPrefixes": [str],
+        "networkSecurityGroup": REFERENCE,
+        "routeTable": REFERENCE,
+    },
     read_only=("ipConfigurations", "ipConfigurationProfiles", "privateEndpoints", "purpose"),
     check=check,
     show=show,

@@ -157,6 +157,7 @@ TYPE = ResourceType(
     "Microsoft.Compute/virtualMachines",
     write_s=49,
     delete_s=25,
+    shape=machine_checks.SHAPE,
     read_only=("instanceView", "vmId", "timeCreated"),
     write_only=WRITE_ONLY,
     zonal=True,

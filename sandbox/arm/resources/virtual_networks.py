@@ -71,6 +71,7 @@ TYPE = ResourceType(
     "Microsoft.Network/virtualNetworks",
     write_s=5,
     delete_s=10,
+    shape={"addressSpace": {"addressPrefixes": [str]}, "dhcpOptions": {"dnsServers": [str]}},
     read_only=("flowLogs",),
     children={"subnets": subnets.TYPE, "virtualNetworkPeerings": peerings.TYPE},
     # Source: Azure/arm-template-whatif#163: a template without peerings leaves them alone.
