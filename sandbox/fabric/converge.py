@@ -57,6 +57,7 @@ def prepare(instance: Instance, namespaces: Iterable[str]) -> None:
 
 def remove_all(instance: Instance) -> None:
     """Remove namespaces, with them all links and routes, and what is left on this computer."""
+    names.forget_half_made(instance)
     batch, here = Batch(), names.on_this_computer(instance)
     if any(link["ifname"] == here for link in ask(THIS_COMPUTER, "link", "show", "type", "veth")):
         batch.add(THIS_COMPUTER, f"link del {here}")

@@ -16,6 +16,7 @@ PROTOCOL = "98"  # marks our routes, so that we never touch another's
 
 def read(instance: Instance) -> Layout:
     """Return what stands now, of this instance."""
+    names.forget_half_made(instance)
     found = Layout(namespaces=names.all_of(instance))
     for namespace in found.namespaces:
         for link in ask(namespace, "link", "show"):

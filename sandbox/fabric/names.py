@@ -37,9 +37,14 @@ def path(namespace: str) -> Path:
 
 def all_of(instance: Instance) -> set[str]:
     """Return the namespaces of this instance that exist now."""
-    if not NAMESPACES.exists():
-        return set()
-    return {file.name for file in NAMESPACES.iterdir() if file.name.startswith(f"{instance.mark}-")}
+    return {file.name for file in _files(instance) if _is_whole(file)}
+
+
+def forget_half_made(instance: Instance) -> None:
+    """Remove files that a killed `ip netns add` left before they stood for a namespace."""
+    for file in _files(instance):
+        if not _is_whole(file):
+            file.unlink()
 
 
 def on_this_computer(instance: Instance) -> str:
@@ -77,3 +82,12 @@ def link_mac(namespace: str, link: str) -> str:
 
 def _short(identifier: str) -> str:
     return sha256(identifier.encode()).hexdigest()[:10]
+
+
+def _files(instance: Instance) -> list[Path]:
+    return list(NAMESPACES.glob(f"{instance.mark}-*"))
+
+
+def _is_whole(file: Path) -> bool:
+    """Tell whether a namespace is mounted on a file: then it is on another device than its folder."""
+    return file.stat().st_dev != NAMESPACES.stat().st_dev

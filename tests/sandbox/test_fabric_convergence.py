@@ -146,6 +146,15 @@ def test_a_process_killed_in_the_middle_leaves_nothing_that_is_in_the_way(lab: L
     assert lab.reaches("a4", "b4")
 
 
+def test_a_namespace_that_was_killed_in_the_making_is_made_again(lab: Lab) -> None:
+    names.path(names.edge(lab.instance)).touch()
+    two_machines(lab)
+    assert lab.reaches("a4", "b4")
+    names.path(names.machine(lab.instance, "half")).touch()
+    removal.remove_everything(lab.instance)
+    assert not list(names.NAMESPACES.glob(f"{lab.instance.mark}-*"))
+
+
 # Nothing leaves this computer
 
 
