@@ -6,6 +6,7 @@ from sandbox.arm import responses
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, group_not_found
 from sandbox.arm.resource_type import Answer, Call
+from sandbox.arm.resources import disks
 from sandbox.arm.store import Json, Resource
 
 FILTERS = {"resourcegroup", "resourcetype", "name", "location", "tagname", "tagvalue"}
@@ -63,4 +64,5 @@ def _entry(cloud: Cloud, resource: Resource) -> Json:
         "tags": dict(resource.tags),
         "provisioningState": cloud.operations.provisioning_state(resource.operation),
     }
-    return shown | {key: resource.envelope[key] for key in ("sku", "zones") if key in resource.envelope}
+    shown |= {key: resource.envelope[key] for key in ("sku", "zones") if key in resource.envelope}
+    return shown | (disks.show_outside(cloud, resource) if resource.id.type == disks.TYPE.name else {})

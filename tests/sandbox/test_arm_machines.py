@@ -88,6 +88,14 @@ def test_a_machine_has_a_system_disk_and_its_interface(azure: Azure) -> None:
     assert nic.mac_address.startswith("00-0D-3A-")
 
 
+def test_a_system_disk_has_its_machines_first_tags_and_is_listed_as_its_own(azure: Azure) -> None:
+    vm = make.machine(azure, "vm", nic_id(azure), tags={"owner": "us"})
+    azure.compute.virtual_machines.begin_update("rg", "vm", {"tags": {"owner": "them"}}).result()
+    kind = "resourceType eq 'Microsoft.Compute/disks'"
+    (disk,) = azure.resources.resources.list(filter=kind)
+    assert (disk.tags, disk.managed_by) == ({"owner": "us"}, vm.id)
+
+
 def test_what_a_machine_was_given_in_secret_is_never_shown(azure: Azure) -> None:
     vm = make.machine(azure, "vm", nic_id(azure), custom_data=SECRET)
     assert vm.os_profile.custom_data is None

@@ -63,6 +63,10 @@ def _check_update(cloud: Cloud, wanted: Resource, present: Resource) -> None:
 
 
 def _make_system_disk(cloud: Cloud, wanted: Resource) -> None:
+    """Make the disk's record; it takes over the machine's tags, once.
+
+    Source: terraform-provider-azurerm#8162.
+    """
     given = wanted.properties["storageProfile"]["osDisk"]
     name = given.setdefault("name", f"{wanted.id.name}_OsDisk_1_{wanted.guid.replace('-', '')}")
     size = given.setdefault("diskSizeGB", DISK_GIB)
@@ -82,6 +86,7 @@ def _make_system_disk(cloud: Cloud, wanted: Resource) -> None:
         Resource(
             id=disk_id,
             location=wanted.location,
+            tags=wanted.tags,
             envelope={"sku": {"name": sku}, **zones},
             properties={
                 "osType": "Linux",
