@@ -27,6 +27,7 @@ _SETTINGS = {
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # the rest of /proc/sys is this computer's
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
 }
+NSPAWN = Path("/run/systemd/nspawn")  # where it keeps locks and mounts of its own
 _REBOOT = 133  # nspawn's exit code when the machine wants to be started again
 _SCRIPT = f"""
 for group in $GROUPS; do echo $$ >"$group/cgroup.procs"; done
@@ -70,6 +71,13 @@ def stop(instance: Instance, key: str) -> None:
     """Halt a machine in good order; what does not end in time is killed."""
     processes.end(instance, role(key), grace_s=_HALT_S)
     kill_inside(names.machine(instance, key))
+
+
+def forget_lock(root: Path) -> None:
+    """Remove the lock that a killed nspawn leaves; it is named by the inode of what is mounted on `root`."""
+    if root.exists():
+        status = root.stat()
+        (NSPAWN / "locks" / f"inode-{status.st_dev}:{status.st_ino}").unlink(missing_ok=True)
 
 
 def console(root: Path) -> Path:

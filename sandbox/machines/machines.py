@@ -56,6 +56,7 @@ class Machines:
     def halt(self, key: str) -> None:
         """Stop a machine; its system disk and data disks stay."""
         container.stop(self._instance, key)
+        container.forget_lock(self._folder(key) / "root")
         mounts.unmount_below(self._folder(key))
         groups.remove(self._instance, key)
 

@@ -1,15 +1,12 @@
 """Remove every trace of an instance's machines, by its mark alone."""
 
 import shutil
-from pathlib import Path
 
 from sandbox import processes
 from sandbox.fabric import names
 from sandbox.fabric.namespaces import kill_inside
 from sandbox.instance import Instance
 from sandbox.machines import container, disks, groups, mounts
-
-_NSPAWN = Path("/run/systemd/nspawn")
 
 
 def remove_everything(instance: Instance) -> None:
@@ -25,7 +22,7 @@ def remove_everything(instance: Instance) -> None:
             kill_inside(namespace)
     folder = instance.directory / "machines"
     for root in folder.glob("*/root"):
-        _nspawn_lock(root).unlink(missing_ok=True)
+        container.forget_lock(root)
     mounts.unmount_below(folder)
     disks.detach_all(instance)
     groups.remove_all(instance)
@@ -35,14 +32,8 @@ def remove_everything(instance: Instance) -> None:
             shutil.rmtree(path)
 
 
-def _nspawn_lock(root: Path) -> Path:
-    """Return the lock that a killed nspawn leaves: it is named by the inode of what was mounted."""
-    status = root.stat()
-    return _NSPAWN / "locks" / f"inode-{status.st_dev}:{status.st_ino}"
-
-
 def _remove_nspawn_leftovers(instance: Instance) -> None:
     """Remove what a killed nspawn leaves per machine name."""
-    for leftover in _NSPAWN.glob(f"*/{instance.mark}-*"):
+    for leftover in container.NSPAWN.glob(f"*/{instance.mark}-*"):
         mounts.unmount_below(leftover)
         shutil.rmtree(leftover)

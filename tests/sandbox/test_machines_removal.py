@@ -82,11 +82,15 @@ def test_machines_outlive_the_process_that_started_them(clean: Instance) -> None
 def test_nothing_is_left_when_what_runs_a_machine_was_killed(clean: Instance, name: str) -> None:
     lab = MachineLab(clean, ["a4"])
     lab.machines.boot(lab.spec("a4", disks=(DataDisk("disk", 0, 1),)))
+    mounted = (clean.directory / "machines" / "a4" / "root").stat()
+    lock = container.NSPAWN / "locks" / f"inode-{mounted.st_dev}:{mounted.st_ino}"
+    assert lock.exists()
     around = [number for number, role in processes.roles(clean).items() if role == container.role("a4")]
     for victim in [number for number in around if Path(f"/proc/{number}/comm").read_text().strip() == name]:
         os.kill(victim, signal.SIGKILL)
     remove(clean)
     assert not any(traces(clean).values())
+    assert not lock.exists()
 
 
 def test_removal_leaves_another_instance_alone(clean: Instance) -> None:
