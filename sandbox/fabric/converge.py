@@ -35,23 +35,18 @@ def converge(current: Layout, wanted: Plan, filters: Mapping[str, str]) -> None:
     """
     links = [link for link in wanted.definitions.values() if not _stands(link, current)]
     _remove(current, wanted, links)
-    new = wanted.namespaces - current.namespaces
-    _add_namespaces(new)
+    _add_namespaces(wanted.namespaces - current.namespaces)
     for namespace, ruleset in filters.items():
         run("nsenter", f"--net={names.path(namespace)}", "nft", "-f", "-", stdin=ruleset)
     _make_links(links)
-    _configure_far_ends(new, links)
-    routes = {route for route in wanted.routes if route not in current.routes or _leads_over(route, links)}
-    _configure_near_ends(links, wanted.addresses - current.addresses, routes)
+    _configure_far_ends(links)
+    fresh = {end.key for link in links for end in (link.near, link.far)}
+    known = {route for route in current.routes if (route.namespace, route.link) not in fresh}
+    _configure_near_ends(links, wanted.addresses - current.addresses, wanted.routes - known)
 
 
-def prepare(instance: Instance, namespaces: Iterable[str]) -> None:
-    """Do what is done once: settings of namespaces that stand already, and the route that holds back.
-
-    The route keeps packets for our public addresses on this computer when the link to the edge is gone.
-    """
-    for namespace in filter(names.routes_packets, namespaces):
-        write_settings(namespace, _ROUTING)
+def hold_back(instance: Instance) -> None:
+    """Keep packets for our public addresses on this computer while there is no link to the edge."""
     run("ip", "route", "replace", *_held_back(instance))
 
 
@@ -111,9 +106,12 @@ def _add_namespaces(namespaces: Iterable[str]) -> None:
     for namespace in namespaces:
         batch.add(THIS_COMPUTER, f"netns add {namespace}")
     batch.run()
+    batch = Batch()
     for namespace in namespaces:
         settings = _ROUTING if names.routes_packets(namespace) else _MACHINE
         write_settings(namespace, settings | without_ipv6("all", "default"))
+        batch.add(namespace, "link set lo up")  # last: it says that the namespace is finished
+    batch.run()
 
 
 def _make_links(links: Iterable[Link]) -> None:
@@ -129,10 +127,8 @@ def _make_links(links: Iterable[Link]) -> None:
     batch.run()
 
 
-def _configure_far_ends(new: Iterable[str], links: Iterable[Link]) -> None:
+def _configure_far_ends(links: Iterable[Link]) -> None:
     batch = Batch()
-    for namespace in new:
-        batch.add(namespace, "link set lo up")
     for link in links:
         write_settings(link.far.namespace, without_ipv6(link.far.name))
         _configure(batch, link.far)
@@ -169,7 +165,3 @@ def _configure(batch: Batch, end: End) -> None:
 def _route(route: Route) -> str:
     hop = f"via {route.via} dev {route.link} onlink" if route.via else f"dev {route.link} scope link"
     return f"{route.destination} {hop} proto {PROTOCOL}"
-
-
-def _leads_over(route: Route, links: Iterable[Link]) -> bool:
-    return any((route.namespace, route.link) == end.key for link in links for end in (link.near, link.far))

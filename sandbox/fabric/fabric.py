@@ -37,7 +37,7 @@ class Fabric:
             current = known or kernel.read(self._instance)
             if known is None:
                 self._filters = {}
-                converge.prepare(self._instance, current.namespaces & wanted.namespaces)
+                converge.hold_back(self._instance)
             changed = {space: text for space, text in filters.items() if self._filters.get(space) != text}
             converge.converge(current, wanted, changed)
             running = set(processes.roles(self._instance).values())

@@ -15,23 +15,33 @@ PROTOCOL = "98"  # marks our routes, so that we never touch another's
 
 
 def read(instance: Instance) -> Layout:
-    """Return what stands now, of this instance."""
+    """Return what stands now of this instance, and clear away what was killed in the making."""
     names.forget_half_made(instance)
-    found = Layout(namespaces=names.all_of(instance))
-    for namespace in found.namespaces:
-        for link in ask(namespace, "link", "show"):
-            found.ends.add((namespace, link["ifname"]))
-            if "ifalias" in link and names.routes_packets(namespace):  # a machine may name its own
-                found.links[namespace, link["ifname"]] = link["ifalias"]
-    for namespace in filter(names.routes_packets, found.namespaces):
-        found.routes |= set(_routes(namespace))
-        found.addresses |= {(namespace, address) for address in _own_addresses(namespace)}
+    found = Layout()
+    for namespace in names.all_of(instance):
+        links = ask(namespace, "link", "show")
+        if not _is_finished(links):
+            run("ip", "netns", "del", namespace)
+            continue
+        found.namespaces.add(namespace)
+        found.ends |= {(namespace, link["ifname"]) for link in links}
+        if names.routes_packets(namespace):  # a machine may do to its end what it likes
+            found.links |= {
+                (namespace, link["ifname"]): link["ifalias"] for link in links if "ifalias" in link
+            }
+            found.routes |= set(_routes(namespace))
+            found.addresses |= {(namespace, address) for address in _own_addresses(namespace)}
     here = {link["ifname"] for link in ask(THIS_COMPUTER, "link", "show")}
     found.ends |= {(THIS_COMPUTER, name) for name in here & {names.on_this_computer(instance)}}
     found.routes |= {
         route for route in _routes(THIS_COMPUTER) if route.destination == instance.public_network
     }
     return found
+
+
+def _is_finished(links: Iterable[dict[str, Any]]) -> bool:
+    """Tell whether a namespace got to the last step of its making, which comes before any link."""
+    return any(link["ifname"] == "lo" and "UP" in link["flags"] for link in links)
 
 
 class Batch:

@@ -148,6 +148,7 @@ def test_a_process_killed_in_the_middle_leaves_nothing_that_is_in_the_way(lab: L
 
 def test_a_namespace_that_was_killed_in_the_making_is_made_again(lab: Lab) -> None:
     names.path(names.edge(lab.instance)).touch()
+    subprocess.run(["ip", "netns", "add", names.router(lab.instance, "net1")], check=True)
     two_machines(lab)
     assert lab.reaches("a4", "b4")
     names.path(names.machine(lab.instance, "half")).touch()
