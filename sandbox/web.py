@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class WebServer(uvicorn.Server):
@@ -18,6 +19,8 @@ class WebServer(uvicorn.Server):
             app,
             ssl_certfile=str(certificate),
             ssl_keyfile=str(key),
+            http="h11",
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -40,9 +43,6 @@ class WebServer(uvicorn.Server):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop = asyncio.get_running_loop()
         await self.serve(sockets=[listener])
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()  # a client that does not answer our goodbye is not waited for
-        await asyncio.sleep(0)
 
     def stop(self) -> None:
         """Stop serving; any thread may say so."""
@@ -52,6 +52,16 @@ class WebServer(uvicorn.Server):
     async def main_loop(self) -> None:
         """Sleep until told to stop, where uvicorn would look ten times a second."""
         await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Hang up on clients that only keep a connection open; requests under way are answered first."""
+        for connection in list(self.server_state.connections):
+            idle = isinstance(connection, H11Protocol) and (
+                connection.cycle is None or connection.cycle.response_complete
+            )
+            if idle:
+                connection.transport.abort()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

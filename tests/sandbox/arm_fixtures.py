@@ -127,7 +127,6 @@ def serving(app: Any, directory: Path) -> Iterator[tuple[str, Path]]:
     ca_file.write_text(authority.pem)
     listener = socket.create_server(("127.0.0.1", 0))
     server = WebServer(app, certificate, key)
-    server.config.timeout_graceful_shutdown = 0  # errors that a test caught keep connections open
     thread = threading.Thread(target=lambda: asyncio.run(server.serve_on(listener)))
     thread.start()
     try:
