@@ -48,6 +48,8 @@ class WebServer(uvicorn.Server):
         """Stop serving; any thread may say so."""
         if self._loop:
             self._loop.call_soon_threadsafe(self._stop.set)
+        else:
+            self._stop.set()
 
     async def main_loop(self) -> None:
         """Sleep until told to stop, where uvicorn would look ten times a second."""
