@@ -1,6 +1,7 @@
 """What the sandbox's tests share: an instance of their own, and the machines' base image."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,13 @@ from sandbox.machines import image
 
 
 @pytest.fixture(scope="session")
-def instance() -> Instance:
+def instance() -> Iterator[Instance]:
     """The instance that tests may make and remove; another name lets two runs stand side by side."""
-    return Instance(os.environ.get("ROACHMESH_TEST_INSTANCE", "test"))
+    chosen = Instance(os.environ.get("ROACHMESH_TEST_INSTANCE", "test"))
+    yield chosen
+    for folder in (chosen.directory, chosen.directory.parent):
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 @pytest.fixture(scope="session")
