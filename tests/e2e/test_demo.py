@@ -107,7 +107,8 @@ def psql(conninfo: str, statement: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_second_deployment_changes_nothing(world: World) -> None:
-    state = f"systemctl show cockroach chrony -p ActiveEnterTimestamp; sudo find {CERTIFICATES} -printf '%p %t\\n'"
+    files = f"sudo find {CERTIFICATES} /etc/systemd/system/cockroach.service -printf '%p %t\\n'"
+    state = f"systemctl show cockroach chrony -p ActiveEnterTimestamp; {files}"
     before = [world.on_node(node, state) for node in ("eastus/1", "westus/3")]
     writes = len(world.arm_writes())
 

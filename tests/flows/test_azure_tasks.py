@@ -224,5 +224,5 @@ def test_destroying_takes_everything_and_then_nothing(cloud: Cloud) -> None:
     region = stage(cloud, "destroyed")
     region.machine()
 
-    assert delete_resource_group.fn(region.deployment) == 7
+    assert delete_resource_group.fn(region.deployment) == 8
     assert delete_resource_group.fn(region.deployment) == 0
