@@ -31,10 +31,14 @@ def save_blocks(cloud: dict[str, Any]) -> None:
     Artifacts(**cloud["artifacts"]).save("default", overwrite=True)
 
 
-def register_deployments() -> None:
-    """Make the work pool and register every deployment of prefect.yaml."""
+def make_work_pool() -> None:
+    """Make the pool that the deployments of prefect.yaml name, if it is not there."""
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
+
+
+def register_deployments() -> None:
+    """Register every deployment of prefect.yaml."""
     done = subprocess.run(
         [PREFECT, "--no-prompt", "deploy", "--all"],
         cwd=REPOSITORY,

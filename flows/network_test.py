@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from flows.parallel import for_each
 from tasks.deployment import Deployment
 from tasks.machines import Machine
-from tasks.network_test import judge_reachability, probe_from, start_answerer, stop_answerer
+from tasks.network_test import judge_reachability, probe_from, start_answerer
 
 
 def run_network_test(deployment: Deployment, machines: Sequence[Machine]) -> None:
     """Let nobody pass unless every node reaches every other."""
     for_each(machines, start_answerer, deployment)
-    try:
-        observed = for_each(machines, probe_from, deployment, deployment.plan.nodes)
-    finally:
-        for_each(machines, stop_answerer, deployment)
+    observed = for_each(machines, probe_from, deployment, deployment.plan.nodes)
     judge_reachability(deployment, observed)

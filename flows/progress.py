@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -11,12 +10,16 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
 
 POLL_S = 0.5
 QUIET_POLLS = 3
-PAGE = 200
+PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -31,38 +34,48 @@ class Ended:
 
 
 def follow(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[Ended]:
-    """Give every task of a run and of its subflows as it ends, until the run itself has ended."""
+    """Give every task of a run and of its subflows as it ends, until the run itself has ended.
+
+    Prefect records tasks a moment after they end: the last ones may come after the run's own end.
+    """
     known: set[UUID] = set()
     quiet = 0
     while quiet < QUIET_POLLS:
         run = client.read_flow_run(flow_run_id)
-        new = [found for found in _ended_tasks(client, run) if found[0].id not in known]
-        known |= {task_run.id for task_run, _ in new}
-        for task_run, name in new:
-            yield _describe(task_run, name)
-        # Prefect records tasks a moment after they end: the last ones may come after the run's end.
         is_over = run.state is not None and run.state.is_final()
+        new = list(_ended(client, run, known, everything=is_over))
+        known |= {task_run.id for task_run, _ in new}
+        for task_run, name in reversed(new):
+            yield _describe(task_run, name)
         quiet = quiet + 1 if is_over and not new else 0
         time.sleep(POLL_S)  # noqa: TID251 -- this follows, it waits for nothing in particular
 
 
-def _ended_tasks(client: SyncPrefectClient, root: FlowRun) -> Iterator[tuple[TaskRun, str]]:
+def _ended(
+    client: SyncPrefectClient, root: FlowRun, known: set[UUID], *, everything: bool
+) -> Iterator[tuple[TaskRun, str]]:
+    """Give the ended tasks that are not known, latest first, with the names of their flow runs.
+
+    Unless `everything` is asked for, it looks no further back than the first page without any news.
+    """
     children = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[root.id])),
-        limit=PAGE,
+        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[root.id]))
     )
     names = {run.id: run.name for run in (root, *children)}
-    for task_run in _pages(client, list(names)):
-        if task_run.state and task_run.state.is_final() and task_run.flow_run_id:
-            yield task_run, names[task_run.flow_run_id]
-
-
-def _pages(client: SyncPrefectClient, flow_runs: list[UUID]) -> Iterator[TaskRun]:
-    offset = 0
-    wanted: Any = FlowRunFilter(id=FlowRunFilterId(any_=flow_runs))
-    while page := client.read_task_runs(flow_run_filter=wanted, limit=PAGE, offset=offset):
-        yield from page
-        offset += len(page)
+    final = TaskRunFilterState(type=TaskRunFilterStateType(any_=list(TERMINAL_STATES)))
+    offset, has_news = 0, True
+    while has_news or everything:
+        page = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(names))),
+            task_run_filter=TaskRunFilter(state=final),
+            sort=TaskRunSort.END_TIME_DESC,
+            limit=PAGE,
+            offset=offset,
+        )
+        news = [task_run for task_run in page if task_run.id not in known]
+        yield from ((one, names[one.flow_run_id]) for one in news if one.flow_run_id)
+        has_news = bool(news)
+        offset += PAGE
         if len(page) < PAGE:
             return
 

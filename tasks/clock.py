@@ -30,26 +30,26 @@ def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Clock:
     Raises:
         NotReadyYet: the clock is not within 50 ms after 120 s.
     """
-    with session(deployment, machine.host) as host:
-        host.ensure_packages("chrony")
-        time = deployment.plan.time
-        has_ptp_device = host.exists(chrony.PTP_DEVICE)
-        if time.source == "ptp_hyperv" and not has_ptp_device:
-            logger().warning(
-                "%s has no %s: it asks %s for the time",
-                machine.host.name,
-                chrony.PTP_DEVICE,
-                ", ".join(time.ntp_servers),
-            )
-        content = chrony.config(time, has_ptp_device=has_ptp_device)
-        host.place_files([(chrony.CONFIG_PATH, content, "0644", "root")])
-        host.ensure_service("chrony.service", files=[chrony.CONFIG_PATH])
-        offset_s = wait_until(
-            lambda: _offset(host),
-            what=f"the clock of {machine.host.name} within {MAX_OFFSET_S * 1000:.0f} ms",
-            timeout_s=SYNCHRONISE_TIMEOUT_S,
-            advice="See `chronyc sources` on the machine.",
+    host = session(deployment, machine.host)
+    host.ensure_packages("chrony")
+    time = deployment.plan.time
+    has_ptp_device = host.exists(chrony.PTP_DEVICE)
+    if time.source == "ptp_hyperv" and not has_ptp_device:
+        logger().warning(
+            "%s has no %s: it asks %s for the time",
+            machine.host.name,
+            chrony.PTP_DEVICE,
+            ", ".join(time.ntp_servers),
         )
+    content = chrony.config(time, has_ptp_device=has_ptp_device)
+    host.place_files([(chrony.CONFIG_PATH, content, "0644", "root")])
+    host.ensure_service("chrony.service", files=[chrony.CONFIG_PATH])
+    offset_s = wait_until(
+        lambda: _offset(host),
+        what=f"the clock of {machine.host.name} within {MAX_OFFSET_S * 1000:.0f} ms",
+        timeout_s=SYNCHRONISE_TIMEOUT_S,
+        advice="See `chronyc sources` on the machine.",
+    )
     source = time.source if has_ptp_device else "ntp"
     return Clock(source=source, offset_s=offset_s)
 

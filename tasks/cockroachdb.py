@@ -42,30 +42,30 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> In
     """
     version = deployment.plan.cockroachdb.version
     archive = deployment.artifact_source().cockroachdb(version)
-    with session(deployment, machine.host) as host:
-        host.ensure_user(names.DATABASE_USER, home=systemd.STORE_DIR)
-        installed = host.program(
-            "install_archive",
-            {
-                "url": archive.url,
-                "sha256": archive.sha256,
-                "ca_pem": archive.ca_pem,
-                "member": f"{archive.file.removesuffix('.tgz')}/cockroach",
-                "target": systemd.BINARY,
-            },
-            timeout_s=DOWNLOAD_TIMEOUT_S,
-        )
-        unit = systemd.cockroach_service(deployment.plan, machine.node)
-        files = [(UNIT, unit, "0644", "root"), *_certificates(deployment, host, machine.node)]
-        owner = names.DATABASE_USER
-        directories = [
-            (f"{systemd.STORE_DIR}/data", "0700", owner),
-            ("/etc/cockroach", "0755", "root"),
-            (CERTIFICATES, "0700", owner),
-        ]
-        changed = host.place_files(files, directories)
-        if changed:
-            logger().info("%s: placed %s", machine.host.name, ", ".join(changed))
+    host = session(deployment, machine.host)
+    host.ensure_user(names.DATABASE_USER, home=systemd.STORE_DIR)
+    installed = host.program(
+        "install_archive",
+        {
+            "url": archive.url,
+            "sha256": archive.sha256,
+            "ca_pem": archive.ca_pem,
+            "member": f"{archive.file.removesuffix('.tgz')}/cockroach",
+            "target": systemd.BINARY,
+        },
+        timeout_s=DOWNLOAD_TIMEOUT_S,
+    )
+    unit = systemd.cockroach_service(deployment.plan, machine.node)
+    files = [(UNIT, unit, "0644", "root"), *_certificates(deployment, host, machine.node)]
+    owner = names.DATABASE_USER
+    directories = [
+        (f"{systemd.STORE_DIR}/data", "0700", owner),
+        ("/etc/cockroach", "0755", "root"),
+        (CERTIFICATES, "0700", owner),
+    ]
+    changed = host.place_files(files, directories)
+    if changed:
+        logger().info("%s: placed %s", machine.host.name, ", ".join(changed))
     return Installed(version=version, sha256=installed["sha256"])
 
 
@@ -114,21 +114,21 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> str:
         NotReadyYet: a restarted node does not take part again after 600 s.
     """
     files = [UNIT, systemd.BINARY, *(f"{CERTIFICATES}/{name}.crt" for name in ("ca", "node", "client.node"))]
-    with session(deployment, machine.host) as host:
-        outcome = host.ensure_service(systemd.SERVICE, files=files, restart=False)
-        if not outcome["stale"]:
-            return str(outcome["change"])
-        logger().info("%s: restarting for %s", machine.host.name, ", ".join(outcome["stale"]))
-        with _restarting:
-            was_ready = _is_ready(host)
-            host.ensure_service(systemd.SERVICE, files=files)
-            if was_ready:
-                wait_until(
-                    lambda: _is_ready(host) or None,
-                    what=f"{machine.host.name} ready after its restart",
-                    timeout_s=READY_TIMEOUT_S,
-                    advice=f"See `journalctl -u {systemd.SERVICE}` on the machine.",
-                )
+    host = session(deployment, machine.host)
+    outcome = host.ensure_service(systemd.SERVICE, files=files, restart=False)
+    if not outcome["stale"]:
+        return str(outcome["change"])
+    logger().info("%s: restarting for %s", machine.host.name, ", ".join(outcome["stale"]))
+    with _restarting:
+        was_ready = _is_ready(host)
+        host.ensure_service(systemd.SERVICE, files=files)
+        if was_ready:
+            wait_until(
+                lambda: _is_ready(host) or None,
+                what=f"{machine.host.name} ready after its restart",
+                timeout_s=READY_TIMEOUT_S,
+                advice=f"See `journalctl -u {systemd.SERVICE}` on the machine.",
+            )
     return "restarted"
 
 

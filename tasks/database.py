@@ -32,7 +32,8 @@ def ensure_initialised(deployment: Deployment, machine: Machine) -> bool:
     Raises:
         DatabaseFailed: the node refuses.
     """
-    with session(deployment, machine.host) as host, _root_certificate(deployment, host) as directory:
+    host = session(deployment, machine.host)
+    with _root_certificate(deployment, host) as directory:
         try:
             host.run(_cockroach(machine, directory, "init"), timeout_s=INITIALISE_TIMEOUT_S)
         except HostFailed as exc:
@@ -55,7 +56,8 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
         NotReadyYet: naming the nodes that are not live after 300 s.
     """
     planned = {f"{node.address}:{SQL_PORT}": node.name for node in deployment.plan.nodes}
-    with session(deployment, machine.host) as host, _root_certificate(deployment, host) as directory:
+    host = session(deployment, machine.host)
+    with _root_certificate(deployment, host) as directory:
         command = _cockroach(machine, directory, "node", "status", "--format=json")
 
         def all_live() -> list[dict[str, Any]] | None:

@@ -1,6 +1,8 @@
 """Machines as SSH hosts with pinned keys; the only door to a machine."""
 
 import io
+import threading
+from collections import defaultdict
 from ipaddress import IPv4Address
 
 import fabric
@@ -15,6 +17,10 @@ from tasks.deployment import Deployment
 from tasks.sessions import Session
 
 CONNECT_TIMEOUT_S = 10
+KEEPALIVE_S = 30
+
+_sessions: dict[str, Session] = {}  # by host key, which is a machine's and no other's
+_opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class Host(Model):
@@ -61,6 +67,7 @@ def connect(host: Host, key: SshKey) -> Session:
         raise HostUnreachable(f"it does not accept our SSH key: {exc}", where=host.name) from exc
     except (OSError, EOFError, paramiko.SSHException) as exc:
         raise HostUnreachable(f"no SSH at {address}: {exc}", where=host.name) from exc
+    connection.transport.set_keepalive(KEEPALIVE_S)
     return Session(host.name, connection)
 
 
@@ -72,5 +79,13 @@ def _key(host: Host) -> tuple[str, paramiko.PKey]:
 
 
 def session(deployment: Deployment, host: Host) -> Session:
-    """Open a session to a machine of this deployment; see `connect`."""
-    return connect(host, deployment.ssh_key())
+    """Give this process's session to a machine; it stays open, and is opened anew when it broke.
+
+    Raises:
+        HostUnreachable, HostFailed: see `connect`.
+    """
+    with _opening[host.host_key]:
+        opened = _sessions.get(host.host_key)
+        if opened is None or not opened.is_open:
+            opened = _sessions[host.host_key] = connect(host, deployment.ssh_key())
+    return opened

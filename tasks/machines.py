@@ -159,8 +159,7 @@ def wait_until_reachable(deployment: Deployment, machine: Machine) -> None:
         every_s=2.0,
         advice="Look at the machine's boot diagnostics in Azure.",
     )
-    with opened as machine_session:
-        machine_session.run(["cloud-init", "status", "--wait"], timeout_s=int(REACHABLE_TIMEOUT_S))
+    opened.run(["cloud-init", "status", "--wait"], timeout_s=int(REACHABLE_TIMEOUT_S))
 
 
 def _create(deployment: Deployment, node: Node, body: azure.Body) -> Machine:

@@ -1,47 +1,38 @@
 """Whether nodes reach each other, tested with packets on the database's own ports."""
 
-import importlib.resources
 from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact
 
-from roachmesh import remote
 from roachmesh.errors import GateFailed
 from roachmesh.plan import Node
 from roachmesh.reachability import Observation, as_markdown, unreachable
+from roachmesh.render.systemd import ANSWERER, SERVICE
 from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
 from tasks.deployment import Deployment
 from tasks.engine import judging
 from tasks.hosts import session
 from tasks.machines import Machine
+from tasks.sessions import program_text
 
 PORTS = (SQL_PORT, CONSOLE_PORT)
 PROBE_TIMEOUT_S = 5
-ANSWERER = "roachmesh-answerer.service"
-ANSWERER_LIFETIME_S = 900  # it ends by itself should nobody be left to stop it
+ANSWERER_LIFETIME_S = 120
 
 
 @judging("answer on {machine.host.name}")
 def start_answerer(deployment: Deployment, machine: Machine) -> None:
-    """Answer on the database's ports where nothing listens yet; CockroachDB answers for itself."""
-    source = importlib.resources.files(remote).joinpath("answer.py").read_text(encoding="utf-8")
-    with session(deployment, machine.host) as host:
-        host.succeeds(["systemctl", "stop", ANSWERER])
-        host.run(
-            [
-                "systemd-run",
-                "--quiet",
-                "--collect",
-                f"--unit={ANSWERER}",
-                "--property=Type=notify",
-                "--property=User=nobody",
-                f"--property=RuntimeMaxSec={ANSWERER_LIFETIME_S}",
-                "python3",
-                "-c",
-                source,
-                *map(str, PORTS),
-            ]
-        )
+    """Answer on the database's ports where nothing listens yet; CockroachDB answers for itself.
+
+    It ends after two minutes, or when CockroachDB starts: its unit conflicts with this one.
+    """
+    host = session(deployment, machine.host)
+    if host.succeeds(["systemctl", "is-active", "--quiet", SERVICE]):
+        return
+    host.succeeds(["systemctl", "stop", ANSWERER])
+    options = ["--quiet", "--collect", f"--unit={ANSWERER}", "--property=Type=notify"]
+    options += ["--property=User=nobody", f"--property=RuntimeMaxSec={ANSWERER_LIFETIME_S}"]
+    host.run(["systemd-run", *options, "python3", "-c", program_text("answer"), *map(str, PORTS)])
 
 
 @judging("probe from {machine.host.name}")
@@ -53,8 +44,8 @@ def probe_from(deployment: Deployment, machine: Machine, targets: Sequence[Node]
         "targets": [(str(node.address), port) for node, port in pairs],
         "timeout_s": PROBE_TIMEOUT_S,
     }
-    with session(deployment, machine.host) as host:
-        answers = host.program("probe", request)
+    host = session(deployment, machine.host)
+    answers = host.program("probe", request)
     return [
         Observation(
             source=machine.node,
@@ -66,13 +57,6 @@ def probe_from(deployment: Deployment, machine: Machine, targets: Sequence[Node]
         )
         for (node, port), answer in zip(pairs, answers, strict=True)
     ]
-
-
-@judging("stop answering on {machine.host.name}")
-def stop_answerer(deployment: Deployment, machine: Machine) -> None:
-    """Free the database's ports again."""
-    with session(deployment, machine.host) as host:
-        host.succeeds(["systemctl", "stop", ANSWERER])
 
 
 @judging("every node reaches every other")

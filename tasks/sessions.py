@@ -1,21 +1,21 @@
-"""What can be done on a machine: commands, our own small programs, files, services, packages."""
+"""What can be done on a machine, as root: our own small programs, commands, files, services, packages."""
 
 import importlib.resources
-import io
 import json
-import os
 import shlex
+import threading
 from collections.abc import Sequence
-from typing import Any, Self
+from functools import cache
+from textwrap import shorten
+from typing import Any
 
 import fabric
 import paramiko
-from invoke.exceptions import CommandTimedOut
 
 from roachmesh import remote
 from roachmesh.errors import HostBusy, HostFailed, HostUnreachable
 
-COMMAND_TIMEOUT_S = 120
+TIMEOUT_S = 120
 SERVICE_TIMEOUT_S = 900  # a node's recovery at its start may be slow
 APT_TIMEOUT_S = 600
 LINES_QUOTED = 3
@@ -25,56 +25,54 @@ Directory = tuple[str, str, str]  # path, mode, owner
 
 
 class Session:
-    """An open SSH session; commands are argument lists and run as root unless said otherwise."""
+    """An open SSH session with `roachmesh/remote/agent.py` at its other end; threads may share it."""
 
     def __init__(self, name: str, connection: fabric.Connection) -> None:
         self.name = name
-        self.connection = connection
+        self.transport: paramiko.Transport = connection.transport
+        self._connection = connection
+        self._lock = threading.Lock()
+        agent = shlex.join(["sudo", "-n", "python3", "-u", "-c", program_text("agent")])
+        self._requests, self._answers, self._errors = connection.client.exec_command(agent)
 
-    def run(self, command: Sequence[str], *, stdin: str = "", timeout_s: int = COMMAND_TIMEOUT_S) -> str:
-        """Run a command as root and give what it prints.
-
-        Raises:
-            HostFailed: it ended with an error or not at all; what it said last is quoted.
-        """
-        line = shlex.join(["sudo", "-n", *command])
-        try:
-            result = self.connection.run(
-                line, hide=True, warn=True, in_stream=_Whole(stdin), timeout=timeout_s, encoding="utf-8"
-            )
-        except CommandTimedOut as exc:
-            raise HostFailed(f"`{command[0]}` did not end in {timeout_s} s.", where=self.name) from exc
-        except (OSError, EOFError, paramiko.SSHException) as exc:
-            raise HostUnreachable(f"the SSH session broke: {exc}", where=self.name) from exc
-        if not result.ok:
-            lines = (result.stderr.strip() or result.stdout.strip() or "nothing").splitlines()
-            kind = HostBusy if result.exited == os.EX_TEMPFAIL else HostFailed
-            raise kind(f"{_short(command)} failed: {' '.join(lines[-LINES_QUOTED:])}", where=self.name)
-        return str(result.stdout)
-
-    def program(self, name: str, request: Any, *, timeout_s: int = COMMAND_TIMEOUT_S) -> Any:
-        """Run one of the programs in `roachmesh/remote` as root.
+    def program(self, name: str, request: Any, *, timeout_s: int = TIMEOUT_S) -> Any:
+        """Run one of the programs in `roachmesh/remote`.
 
         Args:
             name: Its module, such as `place_files`.
-            request: What it reads as JSON from its standard input: the place for secrets, since
-                no process list shows it.
-            timeout_s: Seconds after which it is given up.
+            request: What its `main` is given, through the session: the place for secrets, since no
+                process list shows it.
+            timeout_s: Seconds after which it, and the session with it, is given up.
 
-        Returns:
-            What it printed, read as JSON.
+        Raises:
+            HostFailed: it failed, and said why.
+            HostBusy: it failed in a way that time may heal.
+            HostUnreachable: the session broke.
         """
-        source = importlib.resources.files(remote).joinpath(f"{name}.py").read_text(encoding="utf-8")
-        printed = self.run(["python3", "-c", source], stdin=json.dumps(request), timeout_s=timeout_s)
-        return json.loads(printed)
+        line = json.dumps({"source": program_text(name), "request": request})
+        with self._lock:
+            answer = self._ask(line, name, timeout_s)
+        if "error" in answer:
+            kind = HostBusy if answer["transient"] else HostFailed
+            raise kind(answer["error"], where=self.name)
+        return answer["answer"]
+
+    def run(self, command: Sequence[str], *, timeout_s: int = TIMEOUT_S) -> str:
+        """Run a command and give what it prints.
+
+        Raises:
+            HostFailed: it ended with an error; what it said last is quoted.
+        """
+        done = self._run(command, timeout_s)
+        if done["exit_code"]:
+            lines = (done["errors"].strip() or done["output"].strip() or "nothing").splitlines()
+            said = " ".join(lines[-LINES_QUOTED:])
+            raise HostFailed(f"`{shorten(shlex.join(command), 100)}` failed: {said}", where=self.name)
+        return str(done["output"])
 
     def succeeds(self, command: Sequence[str]) -> bool:
         """Tell whether a command ends without an error."""
-        try:
-            self.run(command)
-        except HostFailed:
-            return False
-        return True
+        return bool(self._run(command, TIMEOUT_S)["exit_code"] == 0)
 
     def exists(self, path: str) -> bool:
         """Tell whether there is such a file or device."""
@@ -107,40 +105,45 @@ class Session:
             return
         lock = "DPkg::Lock::Timeout=300"
         self.run(["apt-get", "update", "-qq", "-o", lock], timeout_s=APT_TIMEOUT_S)
-        self.run(
-            [
-                "env",
-                "DEBIAN_FRONTEND=noninteractive",
-                "apt-get",
-                "install",
-                "-y",
-                "-qq",
-                "-o",
-                lock,
-                *packages,
-            ],
-            timeout_s=APT_TIMEOUT_S,
-        )
+        install = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "-o", lock]
+        self.run([*install, *packages], timeout_s=APT_TIMEOUT_S)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the other end is still there, as far as is known."""
+        return self.transport.is_active() and not self._answers.channel.closed
 
     def close(self) -> None:
-        """End the session."""
-        self.connection.close()
+        """End the session, and the agent with it."""
+        self._connection.close()
 
-    def __enter__(self) -> Self:
-        return self
+    def _run(self, command: Sequence[str], timeout_s: int) -> dict[str, Any]:
+        request = {"command": list(command), "timeout_s": timeout_s}
+        done: dict[str, Any] = self.program("run_command", request, timeout_s=timeout_s)
+        return done
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _ask(self, line: str, name: str, timeout_s: int) -> dict[str, Any]:
+        # The program's own timeout, if it has one, comes first and says more.
+        self._answers.channel.settimeout(timeout_s + 10)
+        try:
+            self._requests.write(line + "\n")
+            self._requests.flush()
+            answer = self._answers.readline()
+        except TimeoutError as exc:
+            self.close()
+            raise HostFailed(f"{name} did not end in {timeout_s} s.", where=self.name) from exc
+        except (OSError, EOFError, paramiko.SSHException) as exc:
+            self.close()
+            raise HostUnreachable(f"the SSH session broke: {exc}", where=self.name) from exc
+        if not answer:
+            said = self._errors.read().decode(errors="replace").strip() or "it was closed"
+            self.close()
+            raise HostUnreachable(f"the SSH session broke: {said}", where=self.name)
+        decoded: dict[str, Any] = json.loads(answer)
+        return decoded
 
 
-class _Whole(io.StringIO):
-    """Standard input that is sent at once; invoke would ask for it letter by letter, 10 ms each."""
-
-    def read(self, size: int | None = -1) -> str:
-        """Give all that is left, whatever is asked for."""
-        return super().read()
-
-
-def _short(command: Sequence[str]) -> str:
-    """Name a command in an error, without a whole program of ours."""
-    return shlex.join(command[:2]) if command[1:2] == ["-c"] else shlex.join(command)
+@cache
+def program_text(name: str) -> str:
+    """Read a program of `roachmesh/remote`."""
+    return importlib.resources.files(remote).joinpath(f"{name}.py").read_text(encoding="utf-8")

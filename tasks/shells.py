@@ -53,10 +53,10 @@ def sql_for_others(deployment: Deployment, machine: Machine, local_port: int) ->
         "client.root.crt": client.certificate,
         "client.root.key": client.key,
     }
+    transport = session(deployment, machine.host).transport
     with (
         tempfile.TemporaryDirectory(prefix="roachmesh-") as directory,
-        session(deployment, machine.host) as host,
-        open_tunnel(host.connection.transport, SQL_PORT, local_port) as port,
+        open_tunnel(transport, SQL_PORT, local_port) as port,
     ):
         paths = []
         for name, text in texts.items():

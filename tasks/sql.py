@@ -95,7 +95,7 @@ def open_access(deployment: Deployment, machine: Machine) -> Iterator[str]:
         authority, certificates.client_purpose("root"), datetime.now(UTC), CLIENT_LIFETIME
     )
     with ExitStack() as held:
-        transport = held.enter_context(session(deployment, machine.host)).connection.transport
+        transport = session(deployment, machine.host).transport
         port = held.enter_context(open_tunnel(transport, SQL_PORT))
         texts = (authority.certificate, client.certificate, client.key)
         yield node_conninfo(machine, port, *(held.enter_context(memory_file(text)) for text in texts))

@@ -17,9 +17,9 @@ def ensure_store_mounted(deployment: Deployment, machine: Machine) -> str:
     Raises:
         HostFailed: there is no such disk, or it holds something that is not ours.
     """
-    with session(deployment, machine.host) as host:
-        device: str = host.program("prepare_disk", {"candidates": DEVICES})["device"]
-        unit = f"{systemd.UNIT_DIR}/{systemd.STORE_MOUNT}"
-        host.place_files([(unit, systemd.store_mount(device), "0644", "root")])
-        host.ensure_service(systemd.STORE_MOUNT, files=[unit])
+    host = session(deployment, machine.host)
+    device: str = host.program("prepare_disk", {"candidates": DEVICES})["device"]
+    unit = f"{systemd.UNIT_DIR}/{systemd.STORE_MOUNT}"
+    host.place_files([(unit, systemd.store_mount(device), "0644", "root")])
+    host.ensure_service(systemd.STORE_MOUNT, files=[unit])
     return device

@@ -1,6 +1,7 @@
-"""Programs that run on machines: one file each, standard library only, JSON in, JSON out.
+"""Programs that run on machines: one file each, standard library only.
 
-They are sent over SSH as text, so that nothing of ours has to be installed there. Debian 13's
-Python 3.13 runs them. What goes wrong is the last line on stderr; the exit code is EX_TEMPFAIL where
-time may heal it.
+They are sent over SSH as text, so that nothing of ours has to be installed there; Debian 13's
+Python 3.13 runs them. `agent.py` serves an SSH session and calls the `main` of the others with what
+was read from JSON. What goes wrong is an exception with a sentence: `ConnectionError` and
+`TimeoutError` where time may heal it, any other where it does not.
 """

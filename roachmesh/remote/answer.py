@@ -1,7 +1,7 @@
 """Answer on the database's ports until stopped, so that the real rules can be tested before it runs.
 
-Arguments: the ports. A port that something listens on already is left to it. Whoever connects is sent
-one line, `roachmesh <address it comes from>`. Runs as a systemd service of type notify.
+Arguments: the ports, which must be free. Whoever connects is sent one line, `roachmesh <address it comes
+from>`. Runs as a systemd service of type notify.
 """
 
 import asyncio
@@ -27,12 +27,9 @@ def tell_systemd_ready() -> None:
 
 
 async def main(ports: list[int]) -> None:
-    """Listen on every port that is free."""
+    """Listen on every port."""
     for port in ports:
-        try:
-            await asyncio.start_server(greet, "0.0.0.0", port)  # noqa: S104 -- all the node's addresses
-        except OSError as exc:
-            print(f"port {port} is taken: {exc}", file=sys.stderr)  # noqa: T201 -- goes to the journal
+        await asyncio.start_server(greet, "0.0.0.0", port)  # noqa: S104 -- all the node's addresses
     tell_systemd_ready()
     await asyncio.Event().wait()
 

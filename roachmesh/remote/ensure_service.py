@@ -1,32 +1,30 @@
 """Have a systemd unit enabled and running what its files say now.
 
-Input: {"unit", "files": [paths it reads at its start], "restart": bool}.
-Output: {"change": "started", "restarted" or "unchanged", "stale": [files newer than its start]}; with
+Request: {"unit", "files": [paths it reads at its start], "restart": bool}.
+Answer: {"change": "started", "restarted" or "unchanged", "stale": [files newer than its start]}; with
 `restart` false a stale unit is left alone and only reported.
 
 A file newer than the unit's start means that the unit does not know it yet, also when whoever placed
 the file was killed before the restart.
 """
 
-import json
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 
 def systemctl(*arguments: str) -> str:
-    """Run systemctl; its error ends this program."""
+    """Run systemctl."""
     done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"systemctl {' '.join(arguments)}: {done.stderr.strip()}")
+        raise RuntimeError(f"systemctl {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
 
 
 def show(unit: str) -> dict[str, str]:
     """Read what systemd says of a unit."""
-    properties = "ActiveState,NeedDaemonReload,LoadState,ActiveEnterTimestamp,InactiveExitTimestamp"
+    properties = "ActiveState,UnitFileState,NeedDaemonReload,LoadState,InactiveExitTimestamp"
     printed = systemctl("show", unit, f"--property={properties}", "--timestamp=us+utc")
     return dict(line.split("=", 1) for line in printed.splitlines())
 
@@ -47,7 +45,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     state = show(unit)
     if state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found":
         systemctl("daemon-reload")
-    systemctl("enable", "--quiet", unit)
+    if state["UnitFileState"] != "enabled":
+        systemctl("enable", "--quiet", unit)  # makes systemd read all units anew: not without need
     if state["ActiveState"] not in ("active", "reloading"):
         systemctl("start", unit)
         return {"change": "started", "stale": []}
@@ -57,7 +56,3 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         systemctl("restart", unit)
         return {"change": "restarted", "stale": stale}
     return {"change": "unchanged", "stale": stale}
-
-
-if __name__ == "__main__":
-    json.dump(main(json.load(sys.stdin)), sys.stdout)

@@ -1,9 +1,8 @@
 """Install one executable out of a downloaded archive, checked by its sha256.
 
-Input: {"url", "sha256" or null, "ca_pem" or null, "member", "target"}; without `sha256` the checksum is
+Request: {"url", "sha256" or null, "ca_pem" or null, "member", "target"}; without `sha256` the checksum is
 read from `<url>.sha256sum`. `member` is the executable's path in the archive, `target` where it goes.
-Output: {"changed": bool, "sha256": the archive's}. It ends with an error when the checksum is another,
-and with EX_TEMPFAIL when the download failed, which time may heal.
+Answer: {"changed": bool, "sha256": the archive's}. A wrong checksum does not heal; a download that fails may.
 
 What was installed is recorded beside the target, so that an unchanged one is not downloaded again.
 """
@@ -11,9 +10,7 @@ What was installed is recorded beside the target, so that an unchanged one is no
 import hashlib
 import io
 import json
-import os
 import ssl
-import sys
 import tarfile
 import tempfile
 import urllib.error
@@ -77,17 +74,12 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         expected = request["sha256"] or fetch(f"{url}.sha256sum", ca_pem).decode().split()[0]
         content = fetch(url, ca_pem)
     except (urllib.error.URLError, TimeoutError) as exc:
-        print(f"cannot download {url}: {exc}", file=sys.stderr)  # noqa: T201 -- what the caller quotes
-        sys.exit(os.EX_TEMPFAIL)
+        raise ConnectionError(f"cannot download {url}: {exc}") from exc
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
-        sys.exit(f"{url} has sha256 {actual}, expected {expected}")
+        raise RuntimeError(f"{url} has sha256 {actual}, expected {expected}")
     target_sha256 = install(content, request["member"], target)
     record = record_path(target)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"url": url, "sha256": actual, "target_sha256": target_sha256}))
     return {"changed": True, "sha256": actual}
-
-
-if __name__ == "__main__":
-    json.dump(main(json.load(sys.stdin)), sys.stdout)

@@ -1,15 +1,13 @@
 """Make files on this machine what they should be, and say which were not.
 
-Input: {"files": [{"path", "content", "mode", "owner"}], "directories": [{"path", "mode", "owner"}]};
+Request: {"files": [{"path", "content", "mode", "owner"}], "directories": [{"path", "mode", "owner"}]};
 `mode` is octal text, `owner` names a user and that user's own group.
-Output: {"changed": [paths]}.
+Answer: {"changed": [paths]}.
 """
 
 import grp
-import json
 import os
 import pwd
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -52,7 +50,3 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
             changed.append(directory["path"])
     changed += [file["path"] for file in request["files"] if place(file)]
     return {"changed": changed}
-
-
-if __name__ == "__main__":
-    json.dump(main(json.load(sys.stdin)), sys.stdout)

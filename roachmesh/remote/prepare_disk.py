@@ -1,13 +1,11 @@
 """Give this machine's data disk a file system if it has none; never touch one that has.
 
-Input: {"candidates": [paths of the disk, by its LUN]}, the first that exists is the disk.
-Output: {"device": path, "changed": bool}; it ends with an error when there is no such disk or when it
-holds something else.
+Request: {"candidates": [paths of the disk, by its LUN]}, the first that exists is the disk.
+Answer: {"device": path, "changed": bool}; it fails when there is no such disk, or when it holds
+something else.
 """
 
-import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     candidates = request["candidates"]
     device = next((path for path in candidates if Path(path).exists()), None)
     if device is None:
-        sys.exit(f"no data disk at {' or '.join(candidates)}")
+        raise RuntimeError(f"no data disk at {' or '.join(candidates)}")
     probe = subprocess.run(
         ["blkid", "--probe", "--match-tag", "TYPE", "--output", "value", device],
         capture_output=True,
@@ -35,9 +33,5 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         }
     made = subprocess.run(["mkfs.ext4", "-q", device], capture_output=True, text=True, check=False)
     if made.returncode:
-        sys.exit(f"mkfs.ext4 {device}: {made.stderr.strip()}")
+        raise RuntimeError(f"mkfs.ext4 {device}: {made.stderr.strip()}")
     return {"device": device, "changed": True}
-
-
-if __name__ == "__main__":
-    json.dump(main(json.load(sys.stdin)), sys.stdout)

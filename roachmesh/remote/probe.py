@@ -1,13 +1,11 @@
 """Try TCP connections from this machine to many others at once.
 
-Input: {"targets": [[address, port]], "timeout_s": seconds}.
-Output: [{"address", "port", "error": null or text, "round_trip_ms", "seen_as": null or address}];
+Request: {"targets": [[address, port]], "timeout_s": seconds}.
+Answer: [{"address", "port", "error": null or text, "round_trip_ms", "seen_as": null or address}];
 `seen_as` is the source address that `answer.py` saw, null when something else answered.
 """
 
 import asyncio
-import json
-import sys
 import time
 from typing import Any
 
@@ -36,12 +34,11 @@ async def probe(address: str, port: int, timeout_s: float) -> dict[str, Any]:
     return result
 
 
-async def main(request: dict[str, Any]) -> list[dict[str, Any]]:
+async def probe_all(targets: list[tuple[str, int]], timeout_s: float) -> list[dict[str, Any]]:
+    """Start every probe before waiting for any."""
+    return list(await asyncio.gather(*(probe(address, port, timeout_s) for address, port in targets)))
+
+
+def main(request: dict[str, Any]) -> list[dict[str, Any]]:
     """Probe everything at once."""
-    timeout_s = request["timeout_s"]
-    probes = [probe(address, port, timeout_s) for address, port in request["targets"]]
-    return list(await asyncio.gather(*probes))
-
-
-if __name__ == "__main__":
-    json.dump(asyncio.run(main(json.load(sys.stdin))), sys.stdout)
+    return asyncio.run(probe_all(request["targets"], request["timeout_s"]))

@@ -1,12 +1,10 @@
 """Say which certificates this machine has, and for which public key each private key is.
 
-Input: {"pairs": [[certificate path, key path]]}.
-Output: {"pairs": [[certificate text or null, public key text or null]]}; private keys are not sent.
+Request: {"pairs": [[certificate path, key path]]}.
+Answer: {"pairs": [[certificate text or null, public key text or null]]}; private keys are not sent.
 """
 
-import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,3 @@ def public_key(path: str) -> str | None:
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Read every pair."""
     return {"pairs": [[certificate(one), public_key(other)] for one, other in request["pairs"]]}
-
-
-if __name__ == "__main__":
-    json.dump(main(json.load(sys.stdin)), sys.stdout)

@@ -10,6 +10,7 @@ CERTIFICATES_DIR = "/etc/cockroach/certs"
 BINARY = "/usr/local/bin/cockroach"
 STORE_MOUNT = "var-lib-cockroach.mount"  # systemd derives the name from the path, and insists on it
 SERVICE = "cockroach.service"
+ANSWERER = "roachmesh-answerer.service"  # stands in for the database during the network test
 
 
 def store_mount(device: str) -> str:
@@ -44,7 +45,8 @@ def cockroach_service(plan: Plan, node: Node) -> str:
 [Unit]
 Description=CockroachDB node {node.name}
 Wants=network-online.target
-After=network-online.target chrony.service
+After=network-online.target chrony.service {ANSWERER}
+Conflicts={ANSWERER}
 RequiresMountsFor={STORE_DIR}
 
 [Service]
