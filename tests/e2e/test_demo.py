@@ -67,16 +67,20 @@ def test_openssl_finds_the_nodes_certificates_split_by_use(world: World, node: s
 
 
 def test_keys_are_the_database_users_alone_and_the_authoritys_is_on_no_node(world: World) -> None:
-    listing = world.on_node("westus/1", f"sudo stat -c '%a %U %n' {CERTIFICATES} {CERTIFICATES}/*")
+    folders = "/etc/cockroach /var/lib /run /root /home /tmp"
+    show = r"-printf '%m %u %p\n'"
+    found = f"sudo find {folders} -name '*.key' {show} -o -path {CERTIFICATES} {show}"
 
-    assert f"700 cockroach {CERTIFICATES}\n" in listing
-    assert re.findall(r"(\d+) (\w+) \S+\.key", listing) == [("600", "cockroach")] * 2
-    keys = world.on_node(
-        "westus/1", "sudo find /etc/cockroach /var/lib/cockroach /run /root /home -name '*.key'"
-    )
-    assert sorted(map(str.strip, keys.splitlines())) == [
-        f"{CERTIFICATES}/client.node.key",
-        f"{CERTIFICATES}/node.key",
+    folders = "/etc/cockroach /var/lib /run /root /home /tmp"
+    show = r"-printf '%m %u %p\n'"
+    found = f"sudo find {folders} -name '*.key' {show} -o -path {CERTIFICATES} {show}"
+
+    listing = world.on_node("westus/1", found)
+
+    assert sorted(listing.splitlines()) == [
+        f"600 cockroach {CERTIFICATES}/client.node.key",
+        f"600 cockroach {CERTIFICATES}/node.key",
+        f"700 cockroach {CERTIFICATES}",
     ]
 
 
