@@ -15,6 +15,8 @@ from demo import card, prefect_server, register
 from demo.instance import Instance
 from flows.progress import Ended, follow
 from roachmesh import topology
+from roachmesh.plan import make_plan
+from sandbox import host
 
 TOPOLOGY = Path("topologies/three-vm-regions.yaml")
 
@@ -23,6 +25,11 @@ def up(instance: Instance, topology_file: Path) -> int:
     """Bring everything up, deploy, and say how to reach it; returns the exit code."""
     started = time.monotonic()
     wanted = topology.load(topology_file)
+    make_plan(wanted)  # refuses what cannot work, before anything is started
+    missing = host.missing()
+    if missing:
+        print("The demo cannot run here.", *missing)
+        return 2
     with ThreadPoolExecutor() as side_by_side:
         cloud = side_by_side.submit(start_sandbox, instance)
         prefect = side_by_side.submit(prefect_server.start, instance)

@@ -71,10 +71,6 @@ def test_keys_are_the_database_users_alone_and_the_authoritys_is_on_no_node(worl
     show = r"-printf '%m %u %p\n'"
     found = f"sudo find {folders} -name '*.key' {show} -o -path {CERTIFICATES} {show}"
 
-    folders = "/etc/cockroach /var/lib /run /root /home /tmp"
-    show = r"-printf '%m %u %p\n'"
-    found = f"sudo find {folders} -name '*.key' {show} -o -path {CERTIFICATES} {show}"
-
     listing = world.on_node("westus/1", found)
 
     assert sorted(listing.splitlines()) == [
