@@ -11,7 +11,7 @@ class Observation(Model):
 
     Attributes:
         error: What went wrong; None when the connection stood.
-        round_trip_ms: Time to connect.
+        round_trip_ms: Between SYN and its answer, as the kernel measured it.
         seen_as: The source address that arrived; None when the database answered, which does not tell.
     """
 
@@ -57,4 +57,4 @@ def _cell(observations: Sequence[Observation], source: str, target: str) -> str:
     if problems:
         return f"**{', '.join(problems)}**"
     times = [observation.round_trip_ms for observation in pair if observation.round_trip_ms is not None]
-    return f"{max(times):.1f}" if times else "·"
+    return f"{max(times):.2f}" if times else "·"

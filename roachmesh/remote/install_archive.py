@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 30
-CHUNK = 1 << 20
+RECORDS = Path("/var/lib/roachmesh")
 
 
 def fetch(url: str, ca_pem: str | None) -> bytes:
@@ -32,7 +32,7 @@ def fetch(url: str, ca_pem: str | None) -> bytes:
 
 def record_path(target: Path) -> Path:
     """Name the file that remembers what was installed."""
-    return Path("/var/lib/roachmesh") / f"{target.name}.json"
+    return RECORDS / f"{target.name}.json"
 
 
 def is_installed(request: dict[str, Any], target: Path) -> str | None:

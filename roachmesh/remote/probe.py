@@ -6,23 +6,24 @@ Answer: [{"address", "port", "error": null or text, "round_trip_ms", "seen_as": 
 """
 
 import asyncio
-import time
+import os
+import socket
+import struct
 from typing import Any
 
 GREETING_TIMEOUT_S = 1.0  # CockroachDB says nothing to who says nothing
 
 
 async def probe(address: str, port: int, timeout_s: float) -> dict[str, Any]:
-    """Connect to one target; the time that takes is one round trip."""
+    """Connect to one target."""
     result: dict[str, Any] = {"address": address, "port": port, "error": None, "seen_as": None}
-    start = time.perf_counter()
     try:
         reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), timeout_s)
     except TimeoutError:
         return {**result, "error": f"no answer in {timeout_s:g} s", "round_trip_ms": None}
     except OSError as exc:
-        return {**result, "error": exc.strerror or str(exc), "round_trip_ms": None}
-    result["round_trip_ms"] = round((time.perf_counter() - start) * 1000, 2)
+        return {**result, "error": os.strerror(exc.errno) if exc.errno else str(exc), "round_trip_ms": None}
+    result["round_trip_ms"] = round_trip_ms(writer.get_extra_info("socket"))
     try:
         greeting = await asyncio.wait_for(reader.readline(), GREETING_TIMEOUT_S)
     except (TimeoutError, OSError):
@@ -32,6 +33,16 @@ async def probe(address: str, port: int, timeout_s: float) -> dict[str, Any]:
     if len(words) == 2 and words[0] == "roachmesh":
         result["seen_as"] = words[1]
     return result
+
+
+def round_trip_ms(connected: socket.socket) -> float:
+    """Read the time that the kernel measured between SYN and its answer.
+
+    Source: `struct tcp_info` in linux/tcp.h; `tcpi_rtt` stands at byte 68, in microseconds.
+    """
+    information = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 72)
+    (microseconds,) = struct.unpack_from("=I", information, 68)
+    return float(round(microseconds / 1000, 2))
 
 
 async def probe_all(targets: list[tuple[str, int]], timeout_s: float) -> list[dict[str, Any]]:

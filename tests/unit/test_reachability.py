@@ -28,4 +28,4 @@ def test_the_matrix_shows_times_and_problems() -> None:
     drawn = as_markdown([observation(), observation(error="refused")])
 
     assert "**26257: refused**" in drawn
-    assert "1.5" in as_markdown([observation()])
+    assert "1.50" in as_markdown([observation()])

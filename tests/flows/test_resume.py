@@ -1,0 +1,130 @@
+"""What a resumed deployment repeats, with the real wrapper task, transactions and cache policy."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.transactions import CommitMode, transaction
+
+from flows.parallel import Parallel, for_each
+from roachmesh import topology
+from roachmesh.errors import AzureBusy, AzureRefused
+from roachmesh.plan import make_plan
+from tasks import engine
+from tasks.deployment import Deployment
+from tasks.engine import converging, judging
+
+pytestmark = pytest.mark.usefixtures("prefect")
+
+PLAN = make_plan(topology.DEFAULT)
+executed: Counter[str] = Counter()
+failing: set[str] = set()
+
+
+@converging("step {name}")
+def step(deployment: Deployment, name: str) -> str:
+    executed[name] += 1
+    if name in failing:
+        raise AzureRefused("no")
+    return name
+
+
+@judging("gate {name}")
+def gate(deployment: Deployment, name: str) -> None:
+    executed[name] += 1
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def wrapper(deployment: Deployment, region: str) -> list[str]:
+    with transaction(commit_mode=CommitMode.EAGER):
+        return region_flow(deployment, region)
+
+
+@flow
+def region_flow(deployment: Deployment, region: str) -> list[str]:
+    work = Parallel()
+    one = work.start(step, deployment, f"{region}1")
+    two = work.start(step, deployment, f"{region}2", after=[one])
+    three = work.start(step, deployment, f"{region}3", after=[two])
+    work.join()
+    return [one.result(), two.result(), three.result()]
+
+
+@flow
+def whole(deployment: Deployment, regions: Sequence[str] = ("a", "b", "c")) -> None:
+    step(deployment, "first")
+    for_each(regions, wrapper, deployment)
+    gate(deployment, "gate")
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    executed.clear()
+    failing.clear()
+
+
+def test_only_the_failed_task_and_what_follows_it_run_again() -> None:
+    deployment = Deployment(key="resumed", plan=PLAN)
+    failing.add("b2")
+    with pytest.raises(AzureRefused):
+        whole(deployment)
+    assert executed == Counter(
+        {"first": 1, **{f"a{i}": 1 for i in (1, 2, 3)}, "b1": 1, "b2": 1, **{f"c{i}": 1 for i in (1, 2, 3)}}
+    )
+    executed.clear()
+    failing.clear()
+
+    whole(deployment)
+
+    assert executed == Counter({"b2": 1, "b3": 1, "gate": 1})
+
+
+def test_a_new_deployment_runs_everything() -> None:
+    whole(Deployment(key="one", plan=PLAN), ["a"])
+    whole(Deployment(key="two", plan=PLAN), ["a"])
+
+    assert set(executed.values()) == {2}
+
+
+def test_a_changed_plan_runs_everything_although_the_key_is_the_same() -> None:
+    other = make_plan(topology.parse({"name": "other"}))
+
+    whole(Deployment(key="plans", plan=PLAN), ["a"])
+    whole(Deployment(key="plans", plan=other), ["a"])
+
+    assert set(executed.values()) == {2}
+
+
+def test_the_cause_is_raised_and_not_what_could_not_run_for_it() -> None:
+    failing.add("x1")
+
+    with pytest.raises(AzureRefused, match="no"):
+        region_flow(Deployment(key="cause", plan=PLAN), "x")
+    assert executed == Counter({"x1": 1})
+
+
+def test_a_transient_error_is_retried_and_a_permanent_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: Counter[str] = Counter()
+
+    @converging("flaky {name}")
+    def flaky(deployment: Deployment, name: str) -> str:
+        attempts[name] += 1
+        if name == "permanent":
+            raise AzureRefused("no")
+        if attempts[name] < 3:
+            raise AzureBusy("later")
+        return name
+
+    patient = flaky.with_options(retry_delay_seconds=[0] * len(engine.RETRY_DELAYS_S))
+    deployment = Deployment(key="retries", plan=PLAN)
+
+    @flow
+    def both() -> None:
+        assert patient(deployment, "transient") == "transient"
+        with pytest.raises(AzureRefused):
+            patient(deployment, "permanent")
+
+    both()
+    assert attempts == Counter({"transient": 3, "permanent": 1})
