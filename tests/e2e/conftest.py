@@ -14,7 +14,7 @@ import pytest
 
 from demo.instance import Instance
 from sandbox.instance import Instance as Sandbox
-from tests.e2e.leftovers import Leftovers
+from tests.e2e.leftovers import leftovers
 
 TOPOLOGY = Path("topologies/three-vm-regions.yaml")
 INSTANCE = os.environ.get("ROACHMESH_TEST_INSTANCE", "test")
@@ -74,7 +74,8 @@ def demo_run(*command: str, code: int = 0) -> str:
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     demo_run(*DEMO, "down")
-    before = Leftovers.look()
-    yield World(Instance(Sandbox(INSTANCE)), demo_run(*DEMO, "up", str(TOPOLOGY)))
+    instance = Instance(Sandbox(INSTANCE))
+    yield World(instance, demo_run(*DEMO, "up", str(TOPOLOGY)))
+    assert leftovers(instance) != []  # it sees what it must not see afterwards
     demo_run(*DEMO, "down")
-    assert Leftovers.look() == before
+    assert leftovers(instance) == []

@@ -1,54 +1,40 @@
-"""What this computer has that a demo could leave behind."""
+"""What a demo left on this computer, found by its mark: other demos may be running beside it."""
 
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from demo.instance import MARK as DEMO_MARK
-from sandbox.processes import MARKER as SANDBOX_MARK
+from demo.instance import Instance
 
 
-@dataclass(frozen=True)
-class Leftovers:
-    """Everything of ours in the kernel and on the disk at one moment, whatever its instance."""
-
-    namespaces: tuple[str, ...]
-    links: tuple[str, ...]
-    routes: tuple[str, ...]
-    mounts: tuple[str, ...]
-    loops: tuple[str, ...]
-    tables: tuple[str, ...]
-    processes: tuple[str, ...]
-    directories: tuple[str, ...]
-
-    @classmethod
-    def look(cls) -> "Leftovers":
-        """Look now."""
-        return cls(
-            namespaces=_lines("ip", "netns", "list"),
-            links=_lines("ip", "-brief", "link", "show"),
-            routes=_lines("ip", "route", "show"),
-            mounts=tuple(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-            loops=_lines("losetup", "--list", "--noheadings"),
-            tables=_lines("nft", "list", "tables"),
-            processes=_marked(),
-            directories=tuple(sorted(map(str, Path("/var/lib/roachmesh").glob("*")))),
-        )
+def leftovers(instance: Instance) -> list[str]:
+    """List namespaces, links, routes, mounts, loop devices, tables, cgroups, processes and folders."""
+    mark, addresses = instance.sandbox.mark, str(instance.sandbox.public_network)
+    folder = f"/roachmesh/{instance.sandbox.name}/"
+    return [
+        *_containing(f"{mark}-", "ip", "netns", "list"),
+        *_containing(f"{mark}-", "ip", "-brief", "link", "show"),
+        *_containing(addresses, "ip", "route", "show"),
+        *_containing(folder, "cat", "/proc/mounts"),
+        *_containing(folder, "losetup", "--list", "--noheadings", "--output", "BACK-FILE"),
+        *_containing(mark, "nft", "list", "tables"),
+        *map(str, Path("/sys/fs/cgroup").glob(f"**/{mark}*")),
+        *_processes(mark),
+        *map(str, Path("/var/lib/roachmesh").glob(instance.sandbox.name)),
+    ]
 
 
-def _lines(*command: str) -> tuple[str, ...]:
+def _containing(text: str, *command: str) -> list[str]:
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return tuple(sorted(line.split("  ")[0].strip() for line in printed.splitlines()))
+    return [line for line in printed.splitlines() if text in line]
 
 
-def _marked() -> tuple[str, ...]:
-    found = []
+def _processes(mark: str) -> Iterator[str]:
     for directory in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (directory / "environ").read_bytes()
+            environment = (directory / "environ").read_text(errors="replace").split("\0")
             name = (directory / "comm").read_text().strip()
         except OSError:
             continue  # it ended meanwhile
-        if any(f"{mark}=".encode() in environment for mark in (DEMO_MARK, SANDBOX_MARK)):
-            found.append(name)
-    return tuple(sorted(found))
+        if any(entry.startswith("ROACHMESH_") and entry.endswith(f"={mark}") for entry in environment):
+            yield f"process {directory.name} {name}"
