@@ -18,7 +18,7 @@ def leftovers(instance: Instance) -> list[str]:
         *_containing(folder, "cat", "/proc/mounts"),
         *_containing(folder, "losetup", "--list", "--noheadings", "--output", "BACK-FILE"),
         *_containing(mark, "nft", "list", "tables"),
-        *map(str, Path("/sys/fs/cgroup").glob(f"**/{mark}*")),
+        *map(str, Path("/sys/fs/cgroup").glob(f"**/{mark}")),
         *_processes(mark),
         *map(str, Path("/var/lib/roachmesh").glob(instance.sandbox.name)),
     ]
