@@ -83,7 +83,7 @@ def read(instance: Instance) -> Card | None:
         return None
     try:
         return Card(**json.loads(path.read_text()))
-    except TypeError:  # another version of this program wrote it: what it started is not ours to use
+    except (TypeError, ValueError):  # another version wrote it, or a full disk cut it: not ours to use
         return None
 
 

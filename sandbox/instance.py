@@ -7,6 +7,7 @@ from pathlib import Path
 
 BENCHMARK_NETWORK = IPv4Network("198.18.0.0/15")  # RFC 2544: routed nowhere, ours to use
 STATE_DIR = Path("/var/lib/roachmesh")
+MIRROR_NAME = "artifacts.sandbox.test"
 
 
 @dataclass(frozen=True)

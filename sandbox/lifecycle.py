@@ -27,7 +27,7 @@ class CannotRun(RuntimeError):
 
 
 class DaemonFailed(RuntimeError):
-    """The daemon ended before it was up; the message holds the last lines of its log."""
+    """The daemon ended before it was up; the message holds what it said last. Nothing of it is left."""
 
 
 def up(instance: Instance, say: Say) -> Card:
@@ -46,16 +46,20 @@ def up(instance: Instance, say: Say) -> Card:
             return found
         image.ensure(say)
         _remove(instance)
-        return _start(instance)
+        try:
+            return _start(instance)
+        except BaseException:
+            _remove(instance)
+            raise
 
 
 def down(instance: Instance) -> None:
     """End everything that carries the instance's mark, whatever was killed before; safe to repeat."""
     with _one_at_a_time(instance):
         _remove(instance)
-    parent = instance.directory.parent
-    if not any(parent.iterdir()):
-        parent.rmdir()
+        parent = instance.directory.parent
+        if not any(parent.iterdir()):
+            parent.rmdir()
 
 
 def living(instance: Instance) -> Card | None:
@@ -68,7 +72,8 @@ def _remove(instance: Instance) -> None:
     processes.end(instance, ROLE, grace_s=GRACE_S)
     machines_removal.remove_everything(instance)
     fabric_removal.remove_everything(instance)
-    shutil.rmtree(instance.directory, ignore_errors=True)
+    if instance.directory.exists():
+        shutil.rmtree(instance.directory)
 
 
 def _start(instance: Instance) -> Card:
@@ -91,19 +96,31 @@ def _start(instance: Instance) -> Card:
         line = ready.readline()  # ends with the daemon, if it does not come up
     found = card.read(instance)
     if not line or found is None:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise DaemonFailed(f"The sandbox did not come up. The last lines of {log}:\n{tail}")
+        tail = log.read_text(errors="replace").splitlines()[-15:]
+        raise DaemonFailed("\n".join(["The sandbox did not come up. It said:", *(tail or ["nothing"])]))
     return found
 
 
 @contextmanager
 def _one_at_a_time(instance: Instance) -> Iterator[None]:
     """Let two commands on one instance wait for each other; the lock leaves no file behind."""
-    directory = instance.directory.parent
-    directory.mkdir(parents=True, exist_ok=True)
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    while (handle := _locked(instance.directory.parent)) is None:
+        pass
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+
+
+def _locked(directory: Path) -> int | None:
+    """Wait for the lock on a folder; None if whoever had it took the folder away meanwhile."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    if os.fstat(handle).st_nlink:
+        return handle
+    os.close(handle)
+    return None

@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from sandbox.cockroach import archive
 
-HOST_NAME = "artifacts.sandbox.test"
 COCKROACH = re.compile(
     r"binaries\.cockroachdb\.com/cockroach-(?P<version>v2\d\.\d+\.\d+)\.linux-amd64\.tgz(?P<checksum>\.sha256sum)?"
 )

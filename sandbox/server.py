@@ -19,7 +19,7 @@ from sandbox.fabric import names
 from sandbox.fabric.fabric import Fabric
 from sandbox.fabric.model import Network
 from sandbox.fabric.sockets import listen_in_namespace
-from sandbox.instance import Instance
+from sandbox.instance import MIRROR_NAME, Instance
 from sandbox.machines.machines import Machines
 from sandbox.web import WebServer
 
@@ -33,6 +33,7 @@ def main(instance: Instance, ready: int) -> None:
         instance: Which one; what is left of an earlier one has been removed.
         ready: A pipe's end; one line is written to it when everything is up.
     """
+    arm_listener = _listen(instance.arm_port)  # first: another daemon's fabric is not to be touched
     fabric = Fabric(instance)
     fabric.apply(Network())  # the edge must be there for the mirror to listen in
     authority = tls.new_authority(instance.mark)
@@ -45,14 +46,14 @@ def main(instance: Instance, ready: int) -> None:
     log_path = instance.directory / "requests.jsonl"
     app = App(instance, card.credentials, fabric=fabric, machines=Machines(instance), request_log=log_path)
     arm_names = ["localhost", "127.0.0.1"]
-    mirror_names = [mirror.HOST_NAME, str(instance.mirror_address)]
+    mirror_names = [MIRROR_NAME, str(instance.mirror_address)]
     arm = WebServer(app, *tls.issue(authority, arm_names, instance.directory, "arm"))
     artifacts = WebServer(
         mirror.app(instance.directory / "artifacts"),
         *tls.issue(authority, mirror_names, instance.directory, "mirror"),
     )
     listeners = (
-        (arm, _listen(instance.arm_port)),
+        (arm, arm_listener),
         (artifacts, listen_in_namespace(names.edge(instance), str(instance.mirror_address), 443)),
     )
     card.write(instance)
@@ -64,7 +65,7 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        sys.exit(f"Port {port} of 127.0.0.1 is taken by another program: {error.strerror}.")
+        sys.exit(f"Port {port} of 127.0.0.1 cannot be had: {os.strerror(error.errno or 0)}.")
 
 
 async def _serve(listeners: tuple[tuple[WebServer, socket.socket], ...], ready: int) -> None:

@@ -10,11 +10,10 @@ from sandbox import processes
 from sandbox.fabric import layout, names
 from sandbox.fabric.model import Network
 from sandbox.fabric.tags import PLATFORM_ADDRESS
-from sandbox.instance import Instance
+from sandbox.instance import MIRROR_NAME, Instance
 from sandbox.services import daemons
 
 DOMAIN = "internal.cloudapp.net"
-MIRROR_NAME = "artifacts.sandbox.test"
 TIME_NAMES = ("time.windows.com", "pool.ntp.org", "ntp.ubuntu.com", "time.google.com", "time.cloudflare.com")
 
 _ROLE = "resolver:"
