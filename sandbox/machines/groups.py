@@ -18,6 +18,16 @@ def make(instance: Instance, key: str) -> list[str]:
     return [str(group) for group in made]
 
 
+def is_populated(instance: Instance, key: str) -> bool:
+    """Tell whether anything runs in a machine's groups; the kernel keeps count in version 2."""
+    for hierarchy in _hierarchies():
+        try:
+            return "populated 1" in (hierarchy / instance.mark / key / "cgroup.events").read_text()
+        except OSError:
+            continue  # a hierarchy of version 1, or no such machine
+    return False
+
+
 def remove(instance: Instance, key: str) -> None:
     """Remove a machine's groups; nothing runs in them any more."""
     for hierarchy in _hierarchies():

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from sandbox import processes
 from sandbox.commands import CommandFailed, run
 from sandbox.fabric import names
 from sandbox.fabric.sockets import connect_in_namespace
@@ -72,7 +71,7 @@ class Machines:
 
     def is_running(self, key: str) -> bool:
         """Tell whether a machine runs now; one that powered itself off does not."""
-        return container.role(key) in processes.roles(self._instance).values()
+        return groups.is_populated(self._instance, key)
 
     def console(self, key: str) -> str:
         """Return what a machine has written to its console since it was made."""
