@@ -22,6 +22,8 @@ _PROGRAMS = {
     "unshare": "util-linux",
 }
 
+_NEEDED_BYTES = 1 << 30  # a machine takes some 20 MB, and what is written in it
+
 _RULES = """
 table inet trial {
   set own { type ifname . ipv4_addr; }
@@ -85,10 +87,12 @@ def _missing() -> tuple[str, ...]:
         if not shutil.which(program)
     ]
     # Without its program no trial tells anything about the kernel.
-    return tuple(programs or [*_kernel_lacks()])
+    return tuple(programs or [*_computer_lacks()])
 
 
-def _kernel_lacks() -> Iterator[str]:
+def _computer_lacks() -> Iterator[str]:
+    if shutil.disk_usage("/var/lib").free < _NEEDED_BYTES:
+        yield f"Less than {_NEEDED_BYTES >> 30} GiB is free in /var/lib: make room there."
     for trial in _TRIALS:
         if complaint := _complaint(trial.command, trial.stdin):
             yield f"{trial.sentence} ({complaint})"
@@ -108,7 +112,8 @@ def _complaint(command: tuple[str, ...], stdin: str = "") -> str:
 
 def _overlay_complaint() -> str:
     """Try where machines will live: an overlay does not work on every file system."""
-    with tempfile.TemporaryDirectory(dir="/var/lib", prefix="roachmesh-trial-") as folder:
+    prefix = f"roachmesh-trial-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(dir="/var/lib", prefix=prefix) as folder:
         for name in ("lower", "upper", "work", "root"):
             Path(folder, name).mkdir()
         layers = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"

@@ -85,7 +85,10 @@ class App:
 
     def _respond(self, request: Request, body: bytes) -> Response:
         answer = self._answer(request, body)
-        self._log.write(request, answer)
+        try:
+            self._log.write(request, answer)
+        except OSError as error:  # a full disk: what the log lacks would be believed not to have happened
+            answer = _failed(error)
         content = b"" if answer.body is None else json.dumps(answer.body).encode()
         headers = _headers(request) | answer.headers
         if content:
@@ -106,8 +109,7 @@ class App:
             return responses.refused(error)
         except Exception as error:
             log.exception("%s %s", request.method, path)
-            message = f"The sandbox failed: {type(error).__name__}: {error}"
-            return responses.refused(ArmError(500, "InternalServerError", message))
+            return _failed(error)
 
     def _handle(self, call: Call) -> Answer:
         """Answer under the lock; whatever was written is carried by the fabric before the answer leaves."""
@@ -117,6 +119,11 @@ class App:
                 return urls.route(self.cloud, call)
         finally:
             self.cloud.converge(wait=call.method not in READS)
+
+
+def _failed(error: Exception) -> Answer:
+    message = f"The sandbox failed: {type(error).__name__}: {error}"
+    return responses.refused(ArmError(500, "InternalServerError", message))
 
 
 def _call(request: Request, path: str, base_url: str, body: bytes) -> Call:

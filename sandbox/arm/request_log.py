@@ -21,7 +21,7 @@ class RequestLog:
     """Appends to a file that others read meanwhile; a line is written at once and whole."""
 
     def __init__(self, path: Path | None, clock: Callable[[], float]) -> None:
-        self._file = path.open("a", buffering=1) if path else None
+        self._file = path.open("ab", buffering=0) if path else None
         self._clock, self._lock = clock, threading.Lock()
 
     def write(self, request: Request, answer: Answer) -> None:
@@ -38,7 +38,7 @@ class RequestLog:
             "client_request_id": request.headers.get("x-ms-client-request-id"),
         }
         with self._lock:
-            self._file.write(f"{json.dumps(line)}\n")
+            self._file.write(f"{json.dumps(line)}\n".encode())
 
     def close(self) -> None:
         """Write no more."""

@@ -237,3 +237,12 @@ def test_the_request_log_holds_no_body_and_no_token(azure: Azure) -> None:
         assert secret not in log
     assert '"method": "PUT"' in log
     assert '"api_version": "2026-' in log
+
+
+def test_a_request_that_cannot_be_logged_is_an_error_in_arms_envelope(tmp_path: Path) -> None:
+    """`/dev/full` is a disk without room; what the log lacks would be believed not to have happened."""
+    (tmp_path / "requests.jsonl").symlink_to("/dev/full")
+    with control_plane(tmp_path) as azure:
+        status, answer, _ = azure.raw("GET", "/metadata/endpoints", token=None)
+        assert (status, answer["error"]["code"]) == (500, "InternalServerError")
+        assert "No space left on device" in answer["error"]["message"]
