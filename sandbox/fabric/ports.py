@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from sandbox.fabric import names, rules
 from sandbox.fabric.model import NetworkInterface, SecurityGroup, SecurityRule, Subnet
+from sandbox.fabric.tags import RESOLVER_TAG
 
-_RESOLVER_TAG = "AzurePlatformDNS"
 _ALLOW_THE_REST = SecurityRule("Rest", "Outbound", 65536, "Allow", "*", ("*",), ("*",), ("*",), ("*",))
 
 
@@ -80,4 +80,5 @@ def _jumps(groups: Iterable[SecurityGroup]) -> list[str]:
 
 
 def _names_the_resolver(rule: SecurityRule) -> bool:
-    return rule.direction == "Outbound" and _RESOLVER_TAG in rule.destination_prefixes
+    named = {prefix.lower() for prefix in rule.destination_prefixes}
+    return rule.direction == "Outbound" and RESOLVER_TAG.lower() in named

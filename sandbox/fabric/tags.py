@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses,
 
 PLATFORM_ADDRESS = IPv4Address("168.63.129.16")  # Azure's resolver and health probe, in every network
 EVERYWHERE = IPv4Network("0.0.0.0/0")
+RESOLVER_TAG = "AzurePlatformDNS"
+TAGS = ("VirtualNetwork", "Internet", "AzureLoadBalancer", RESOLVER_TAG)
 NOT_PUBLIC = tuple(
     IPv4Network(prefix)
     for prefix in (
@@ -47,7 +49,7 @@ class AddressSpace:
         return list(collapse_addresses(network for prefix in prefixes for network in self._one(prefix)))
 
     def _one(self, prefix: str) -> Iterable[IPv4Network]:
-        match prefix.replace("_", "").lower():
+        match prefix.lower():
             case "*":
                 return [EVERYWHERE]
             case "virtualnetwork":
@@ -59,9 +61,9 @@ class AddressSpace:
         try:
             network = ip_network(prefix, strict=False)
         except ValueError as error:
+            known = ", ".join(TAGS)
             raise UnknownTag(
-                f"{prefix!r} is no address range and none of the tags VirtualNetwork, Internet, "
-                "AzureLoadBalancer, AzurePlatformDNS that the sandbox knows"
+                f"{prefix!r} is no address range and none of the tags {known} that the sandbox knows"
             ) from error
         return [] if isinstance(network, IPv6Network) else [network]  # the fabric carries IPv4 only
 

@@ -46,7 +46,7 @@ def test_a_chain_holds_one_direction_only() -> None:
         (rule(1, source="0.0.0.0/0"), "return"),
         (rule(1, destination="VirtualNetwork"), "ip daddr { 10.1.0.0/16, 10.2.0.0/16 } return"),
         (rule(1, source="AzureLoadBalancer"), "ip saddr { 168.63.129.16/32 } return"),
-        (rule(1, source="AZURE_LOADBALANCER"), "ip saddr { 168.63.129.16/32 } return"),
+        (rule(1, source="AZURELOADBALANCER"), "ip saddr { 168.63.129.16/32 } return"),
         (rule(1, protocol="Tcp", ports=("22",)), "meta l4proto tcp th dport { 22 } return"),
         (rule(1, protocol="Udp", ports=("1-9", "53")), "meta l4proto udp th dport { 1-9, 53 } return"),
         (rule(1, protocol="Tcp", ports=("10", "1-20", "21")), "meta l4proto tcp th dport { 1-21 } return"),

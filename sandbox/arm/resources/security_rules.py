@@ -2,14 +2,26 @@
 
 import re
 from ipaddress import IPv4Network
+from itertools import combinations
 
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, not_emulated
 from sandbox.arm.resource_type import ResourceType
 from sandbox.arm.resources.rule_fields import FIELDS, field_values
 from sandbox.arm.store import Resource
+from sandbox.fabric.tags import TAGS
 
-TAGS = ("VirtualNetwork", "AzureLoadBalancer", "Internet", "AzurePlatformDNS")
+# Source: "Virtual network service tags" in the Azure documentation, those that rules name most.
+AZURES_TAGS = """
+    ActionGroup ApiManagement AppService AppServiceManagement AzureActiveDirectory
+    AzureAdvancedThreatProtection AzureArcInfrastructure AzureBackup AzureCloud AzureContainerRegistry
+    AzureCosmosDB AzureDataLake AzureDevOps AzureEventGrid AzureFrontDoor AzureIoTHub AzureKeyVault
+    AzureMachineLearning AzureMonitor AzurePlatformIMDS AzurePlatformLKM AzureResourceManager
+    AzureSiteRecovery AzureTrafficManager AzureUpdateDelivery BatchNodeManagement
+    CognitiveServicesManagement DataFactory EventHub GatewayManager GuestAndHybridManagement HDInsight
+    LogicApps MicrosoftContainerRegistry PowerBI ServiceBus ServiceFabric Sql SqlManagement Storage
+    WindowsAdminCenter
+""".lower().split()
 CHOICES = {
     "protocol": ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*"),
     "access": ("Allow", "Deny"),
@@ -22,7 +34,7 @@ def check(cloud: Cloud, wanted: Resource, present: Resource | None) -> None:
 
     Source: SecurityRuleConflict in grycap/im#359, SecurityRuleParametersMissing in Azure/sap-hana#135,
     SecurityRuleInvalidPortRange in terraform-provider-azurerm#1530, SecurityRuleInvalidAddressPrefix
-    in #16761; SecurityRuleParameterContainsUnsupportedValue and SecurityRuleInvalidPriority are believed.
+    in #16761 and for unknown tags in Azure/azure-powershell#391; SecurityRuleInvalidPriority is believed.
     """
     properties = wanted.properties
     for name, choices in CHOICES.items():
@@ -37,8 +49,12 @@ def check(cloud: Cloud, wanted: Resource, present: Resource | None) -> None:
         values = field_values(properties, single, several)
         if not values:
             raise _missing(wanted, f"{several}, or {single}")
-        for value in values:
-            _check_port(value) if "Port" in single else _check_prefix(value)
+        if "Port" in single:
+            for value in values:
+                _check_port(value)
+        else:
+            networks = [network for network in map(_network, values) if network]
+            _check_list(wanted, single, properties[several], networks)
 
 
 def _choice(wanted: Resource, name: str, choices: tuple[str, ...]) -> str:
@@ -88,16 +104,39 @@ def _check_port(value: str) -> None:
         raise ArmError(400, "SecurityRuleInvalidPortRange", message)
 
 
-def _check_prefix(value: str) -> None:
+def _network(value: str) -> IPv4Network | None:
+    """The range that an address prefix is; None for a tag that the fabric can expand, and for `*`."""
     if value == "*" or value.lower() in map(str.lower, TAGS):
-        return
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9.]*", value):
+        return None
+    if ":" in value:
+        raise not_emulated("IPv6 in security rules")
+    if value.partition(".")[0].lower() in AZURES_TAGS:
         raise not_emulated(f"the service tag {value}; it has {', '.join(TAGS)}")
     try:
-        IPv4Network(value)  # host bits must be zero: Azure refuses 50.206.209.68/27
+        return IPv4Network(value)  # host bits must be zero: Azure refuses 50.206.209.68/27
     except ValueError:
         message = f"Security rule has invalid Address prefix. Value provided: {value}"
         raise ArmError(400, "SecurityRuleInvalidAddressPrefix", message) from None
+
+
+def _check_list(wanted: Resource, name: str, given: list[str], networks: list[IPv4Network]) -> None:
+    """Refuse what a list of prefixes may not hold, though a single one may be it.
+
+    Source: hashicorp/terraform-provider-azurerm#5617; alan-turing-institute/data-safe-haven#2077 and
+    kubernetes-sigs/cloud-provider-azure#6775 for ranges that overlap, whose text is believed.
+    """
+    about = f"Security rule parameter {name[0].upper()}{name[1:]} for rule with Id {wanted.id}"
+    for value in given:
+        if _network(value) is None:
+            message = (
+                f"{about} cannot specify existing VIRTUALNETWORK, INTERNET, AZURELOADBALANCER, '*' or system "
+                f"tags. Unsupported value used: {value}."
+            )
+            raise ArmError(400, "SecurityRuleParameterContainsUnsupportedValue", message)
+    for one, other in combinations(networks, 2):
+        if one.overlaps(other):
+            message = f"{about} cannot specify overlapping subnets. Overlapping subnets: {one}, {other}."
+            raise ArmError(400, "OverlappingSubnetsNotPermittedInSecurityRule", message)
 
 
 TYPE = ResourceType(
