@@ -1,17 +1,14 @@
-"""The command line: python -m sandbox up | down | status."""
+"""The command line: python -m sandbox up | down | status | fault."""
 
 import json
-import os
-from typing import Annotated
 
 import typer
 
-from sandbox import lifecycle
+from sandbox import fault_commands, lifecycle
 from sandbox import status as state
 from sandbox.card import Card
 from sandbox.instance import Instance
-
-CANNOT_RUN = 2
+from sandbox.options import DEMO, WRONG, AsJson, Name, need_root, say
 
 app = typer.Typer(
     help="A local Azure: ARM over TLS, real Linux machines, a real network. Needs root.",
@@ -19,52 +16,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def _instance(name: str) -> Instance:
-    try:
-        return Instance(name)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-Name = Annotated[
-    Instance,
-    typer.Option(
-        "--instance",
-        "-i",
-        parser=_instance,
-        metavar="demo|test|test2..test9",
-        help="Which sandbox.",
-        show_default="demo",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-DEMO = Instance("demo")
-
-
-def _need_root() -> None:
-    """Only root can see and end what a sandbox is made of."""
-    if os.geteuid() != 0:
-        _say("Root is needed: use sudo.")
-        raise typer.Exit(CANNOT_RUN)
-
-
-def _say(line: str) -> None:
-    """Progress goes to stderr: stdout is for the result."""
-    typer.echo(line, err=True)
+app.add_typer(fault_commands.app, name="fault")
 
 
 @app.command(epilog="Example: python -m sandbox up --json > card.json  (it holds a secret: mode 0600)")
 def up(instance: Name = DEMO, as_json: AsJson = False) -> None:
     """Bring the sandbox up; if it is up already, print the same card and change nothing."""
     try:
-        card = lifecycle.up(instance, _say)
+        card = lifecycle.up(instance, say)
     except lifecycle.CannotRun as error:
-        _say(f"The sandbox cannot run here: {error}")
-        raise typer.Exit(CANNOT_RUN) from error
+        say(f"The sandbox cannot run here: {error}")
+        raise typer.Exit(WRONG) from error
     except lifecycle.DaemonFailed as error:
-        _say(str(error))
+        say(str(error))
         raise typer.Exit(1) from error
     typer.echo(json.dumps(card.document) if as_json else _for_people(instance, card))
 
@@ -72,15 +36,15 @@ def up(instance: Name = DEMO, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: python -m sandbox down --instance test3")
 def down(instance: Name = DEMO) -> None:
     """End all of it: machines, networks, processes, files; whatever was killed before."""
-    _need_root()
+    need_root()
     lifecycle.down(instance)
-    _say(f"sandbox {instance.name} is down")
+    say(f"sandbox {instance.name} is down")
 
 
 @app.command(epilog="Example: python -m sandbox status --json | python -m json.tool")
 def status(instance: Name = DEMO, as_json: AsJson = False) -> None:
     """Tell whether it is up, what is in it, and what stands in for what."""
-    _need_root()
+    need_root()
     found = state.read(instance)
     typer.echo(json.dumps(found) if as_json else state.as_text(found))
 

@@ -1,8 +1,7 @@
-"""The few requests that `up` and `status` make of a running sandbox, as any client of Azure would."""
+"""The few requests that the command line makes of a running sandbox."""
 
 import json
 import urllib.error
-import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -11,6 +10,11 @@ from sandbox.card import Card
 
 VERSION = "2026-03-01"
 TIMEOUT_S = 10.0
+FAULTS = "/sandbox/faults"
+
+
+class Refused(RuntimeError):
+    """The sandbox refused; the message is a sentence."""
 
 
 def answers(card: Card) -> bool:
@@ -25,27 +29,40 @@ def answers(card: Card) -> bool:
 
 def list_of(card: Card, path: str) -> list[dict[str, Any]]:
     """The items of a list in the subscription, for example `resources`."""
-    url = f"{card.arm_endpoint}/subscriptions/{card.subscription_id}/{path}"
-    separator = "&" if "?" in url else "?"
-    headers = {"Authorization": f"Bearer {_token(card)}"}
-    answer = json.loads(_fetch(card, f"{url}{separator}api-version={VERSION}", headers=headers))
-    return list(answer["value"])
+    return list(ask(card, "GET", f"/subscriptions/{card.subscription_id}/{path}")["value"])
 
 
-def _token(card: Card) -> str:
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": card.client_id,
-        "client_secret": card.client_secret,
-        "scope": "https://management.azure.com/.default",
-    }
-    body = urllib.parse.urlencode(form).encode()
-    url = f"{card.authority}/{card.tenant_id}/oauth2/v2.0/token"
-    return str(json.loads(_fetch(card, url, body))["access_token"])
+def faults(card: Card) -> list[dict[str, Any]]:
+    """What goes wrong on purpose."""
+    return list(ask(card, "GET", FAULTS)["value"])
 
 
-def _fetch(card: Card, url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
-    request = urllib.request.Request(url, body, headers or {})  # noqa: S310 - https, by the card
+def ask(card: Card, method: str, path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Ask as the keeper of the sandbox: with the secret itself, whatever is wrong with tokens.
+
+    Raises:
+        Refused: it refuses; the message is its own.
+    """
+    separator = "&" if "?" in path else "?"
+    url = f"{card.arm_endpoint}{path}{separator}api-version={VERSION}"
+    body = None if document is None else json.dumps(document).encode()
+    headers = {"Authorization": f"Bearer {card.client_secret}"}
+    try:
+        answer = _fetch(card, url, method, body, headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise Refused(json.loads(error.read())["error"]["message"]) from error
+    return dict(json.loads(answer))
+
+
+def _fetch(
+    card: Card,
+    url: str,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> bytes:
+    request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 - https, by the card
     context = tls.client_context(card.ca_pem)
     with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310
         content: bytes = answer.read()

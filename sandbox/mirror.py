@@ -13,6 +13,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from sandbox.cockroach import archive
+from sandbox.faults.faults import Faults
+from sandbox.faults.kinds import Mirror
 
 COCKROACH = re.compile(
     r"binaries\.cockroachdb\.com/cockroach-(?P<version>v2\d\.\d+\.\d+)\.linux-amd64\.tgz(?P<checksum>\.sha256sum)?"
@@ -24,11 +26,12 @@ CONTENTS = """The sandbox's mirror has no {path}. It has:
 """
 
 
-def app(cache: Path) -> Starlette:
+def app(cache: Path, faults: Faults) -> Starlette:
     """The application.
 
     Args:
         cache: Where archives are kept once they were asked for.
+        faults: Among them, that it is of no use.
     """
     lock = threading.Lock()
 
@@ -37,6 +40,11 @@ def app(cache: Path) -> Starlette:
         match = COCKROACH.fullmatch(path)
         if match is None:
             return PlainTextResponse(CONTENTS.format(path=f"/{path}"), status_code=404)
+        wrong = {fault.answer for fault in faults.active(Mirror)}
+        if "unavailable" in wrong:
+            return PlainTextResponse("Service Unavailable", status_code=503)
+        if "checksum" in wrong and match["checksum"]:
+            return PlainTextResponse(f"{'0' * 64}  {Path(path).stem}\n")
         with lock:  # two machines ask at once; one builds
             found = _cockroach(cache, match["version"])
         return FileResponse(found.with_name(found.name + (match["checksum"] or "")))

@@ -49,7 +49,7 @@ def main(instance: Instance, ready: int) -> None:
     mirror_names = [MIRROR_NAME, str(instance.mirror_address)]
     arm = WebServer(app, *tls.issue(authority, arm_names, instance.directory, "arm"))
     artifacts = WebServer(
-        mirror.app(instance.directory / "artifacts"),
+        mirror.app(instance.directory / "artifacts", app.cloud.faults),
         *tls.issue(authority, mirror_names, instance.directory, "mirror"),
     )
     listeners = (

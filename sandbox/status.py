@@ -20,6 +20,7 @@ def read(instance: Instance) -> dict[str, Any]:
         "arm_endpoint": card.arm_endpoint if card else None,
         "resources": _resources(card) if card else {},
         "machines": _machines(card) if card else [],
+        "faults": client.faults(card) if card else [],
         "stand_ins": [{"what": what, "stands_in_for": real} for what, real in STAND_INS],
         "missing": host.missing(),
     }
@@ -37,11 +38,22 @@ def as_text(status: dict[str, Any]) -> str:
         head = ("machine", "region", "provisioning", "power", "private", "public")
         rows = [head, *(tuple(machine[key] for key in _COLUMNS) for machine in status["machines"])]
         lines += ["", *_table(rows)]
+    if status["faults"]:
+        lines += ["", "goes wrong on purpose", *fault_lines(status["faults"])]
     pairs = [(one["what"], one["stands_in_for"]) for one in status["stand_ins"]]
     return "\n".join([*lines, "", *_table([("here", "stands in for"), *pairs])])
 
 
 _COLUMNS = ("name", "location", "provisioning", "power", "private_address", "public_address")
+
+
+def fault_lines(faults: list[dict[str, Any]]) -> list[str]:
+    """A line per fault: its number, its kind, its settings."""
+    return [
+        f"  {fault['number']}  {fault['kind']}"
+        + "".join(f"  {name}={value}" for name, value in fault.items() if name not in ("number", "kind"))
+        for fault in faults
+    ]
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sandbox.arm import responses, urls
+from sandbox.arm import faulty, responses, urls
 from sandbox.arm.cloud import Cloud, Fabric, Machines
 from sandbox.arm.errors import ArmError
 from sandbox.arm.request_log import RequestLog
@@ -61,12 +61,13 @@ class App:
             instance=instance,
             tenant_id=credentials.tenant_id,
             subscription_id=credentials.subscription_id,
+            client_id=credentials.client_id,
             clock=clock,
             fabric=fabric,
             machines=machines,
             latency=latency,
         )
-        self._tokens = Tokens(credentials, clock)
+        self._tokens = Tokens(credentials, clock, self.cloud.faults)
         self._log = RequestLog(request_log, clock)
         self._asgi = Starlette(routes=[Route("/{path:path}", self._endpoint, methods=METHODS)])
 
@@ -102,14 +103,25 @@ class App:
             token = self._tokens.handle(request.method, path, base_url, body)
             if token:
                 return token
-            if path != "/metadata/endpoints":
+            keeper = self._tokens.is_keeper(request.headers.get("authorization"))
+            if path != "/metadata/endpoints" and not keeper:
                 self._tokens.check(request.headers.get("authorization"))
-            return self._handle(_call(request, path, base_url, body))
+            call = _call(request, path, base_url, body)
+            if not keeper:
+                self._let_strike(call)
+            return self._handle(call)
         except ArmError as error:
             return responses.refused(error)
         except Exception as error:
             log.exception("%s %s", request.method, path)
             return _failed(error)
+
+    def _let_strike(self, call: Call) -> None:
+        """What its own commands ask of the sandbox is the keeper's alone, and always answered."""
+        if call.path.lower().startswith(faulty.PATH):
+            raise ArmError(404, "NotFound", f"No resource is found at {call.method} {call.path}.")
+        with self.cloud.store.lock:
+            faulty.strike(self.cloud, call)
 
     def _handle(self, call: Call) -> Answer:
         """Answer under the lock; whatever was written is carried by the fabric before the answer leaves."""

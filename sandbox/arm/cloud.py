@@ -11,6 +11,8 @@ from sandbox.arm.fabric import describe
 from sandbox.arm.operations import Operations
 from sandbox.arm.store import Store
 from sandbox.fabric.model import Network
+from sandbox.faults.faults import Faults
+from sandbox.faults.kinds import Slow
 from sandbox.instance import Instance
 from sandbox.machines.model import MachineSpec
 
@@ -34,8 +36,17 @@ class Machines(Protocol):
     def delete(self, key: str) -> None:
         """Stop it and forget its system disk."""
 
+    def kill(self, key: str) -> None:
+        """End it at once, as a host's death would."""
+
     def is_running(self, key: str) -> bool:
         """Tell whether it runs now."""
+
+    def fill_disks(self, key: str) -> None:
+        """Leave no room on its data disks; OSError where there are none."""
+
+    def free_disks(self, key: str) -> None:
+        """Take back what `fill_disks` did."""
 
     def delete_disk(self, disk_id: str) -> None:
         """Forget a data disk."""
@@ -54,6 +65,7 @@ class Cloud:
     instance: Instance
     tenant_id: str
     subscription_id: str
+    client_id: str
     clock: Callable[[], float]
     fabric: Fabric | None = None
     machines: Machines | None = None
@@ -62,12 +74,18 @@ class Cloud:
     store: Store = field(default_factory=Store)
     turns: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     operations: Operations = field(init=False)
+    faults: Faults = field(init=False)
 
     def __post_init__(self) -> None:
-        self.operations = Operations(self.clock, self.carried_version, self.latency)
+        self.operations = Operations(self.clock, self.carried_version, self._pace)
+        self.faults = Faults(self.clock)
         self._carried = 0
         self._applied: Network | None = None
         self._converging = threading.Lock()
+
+    def _pace(self) -> float:
+        """How long operations take, as a part of what they take on Azure."""
+        return max([self.latency, *(fault.factor for fault in self.faults.active(Slow))])
 
     def carried_version(self) -> float:
         """The store's version that packets already see."""
@@ -88,7 +106,7 @@ class Cloud:
             if self._carried >= wanted:
                 return
             with self.store.lock:
-                version, network = self.store.version, describe(self.store)
+                version, network = self.store.version, describe(self.store, self.faults)
             if network != self._applied:
                 self.fabric.apply(network)
                 self._applied = network

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
+from sandbox.arm.locations import canonical
 from sandbox.arm.resources.machine_spec import machine_key
 from sandbox.arm.resources.rule_fields import FIELDS, default_rules, field_values
 from sandbox.arm.store import Json, Resource, Store
 from sandbox.fabric.model import (
+    Loss,
     Network,
     NetworkInterface,
     Peering,
@@ -15,16 +17,49 @@ from sandbox.fabric.model import (
     Subnet,
     VirtualNetwork,
 )
+from sandbox.faults.faults import Faults
+from sandbox.faults.kinds import Cut, NoTime
+
+INTERFACES = "Microsoft.Network/networkInterfaces"
 
 
-def describe(store: Store) -> Network:
-    """Describe everything that the fabric has to carry."""
+def describe(store: Store, faults: Faults) -> Network:
+    """Describe everything that the fabric has to carry, and what it is to lose."""
     networks = store.of_type("Microsoft.Network/virtualNetworks")
-    interfaces = store.of_type("Microsoft.Network/networkInterfaces")
     return Network(
         virtual_networks=tuple(_virtual_network(store, network) for network in networks),
-        interfaces=tuple(_interface(store, interface) for interface in interfaces),
+        interfaces=tuple(_interface(store, interface) for interface in store.of_type(INTERFACES)),
+        losses=tuple(loss for cut in faults.active(Cut) for loss in _losses(store, cut)),
+        has_time=not faults.active(NoTime),
     )
+
+
+def _losses(store: Store, cut: Cut) -> Iterator[Loss]:
+    """What two ends send to each other; what a single end and everybody else do."""
+    here, *others = [_interfaces_at(store, end) for end in cut.ends]
+    mine = {interface.id for interface in here}
+    everybody = [_interface(store, interface) for interface in store.of_type(INTERFACES)]
+    there = others[0] if others else [one for one in everybody if one.id not in mine]
+    yield Loss(_ids(there), _addresses(here))
+    yield Loss(_ids(here), _addresses(there if others else here), all_others=not others)
+
+
+def _ids(interfaces: list[NetworkInterface]) -> frozenset[str]:
+    return frozenset(interface.id for interface in interfaces)
+
+
+def _addresses(interfaces: list[NetworkInterface]) -> tuple[IPv4Address, ...]:
+    return tuple(one for found in interfaces for one in (found.address, found.public_address) if one)
+
+
+def _interfaces_at(store: Store, place: str) -> list[NetworkInterface]:
+    """The interfaces of a region, or of a machine."""
+    found = []
+    for interface in store.of_type(INTERFACES):
+        machine = _machine(store, interface)
+        if interface.location == canonical(place) or (machine and machine.id.name.lower() == place.lower()):
+            found.append(_interface(store, interface))
+    return found
 
 
 def _virtual_network(store: Store, network: Resource) -> VirtualNetwork:
@@ -57,7 +92,7 @@ def _peering(half: Resource) -> Peering:
 
 def _interface(store: Store, interface: Resource) -> NetworkInterface:
     configuration = interface.properties["ipConfigurations"][0]["properties"]
-    machine = next(iter(store.referrers(interface.id, "Microsoft.Compute/virtualMachines")), None)
+    machine = _machine(store, interface)
     return NetworkInterface(
         id=interface.id.key,
         subnet=configuration["subnet"]["id"].lower(),
@@ -68,6 +103,10 @@ def _interface(store: Store, interface: Resource) -> NetworkInterface:
         security_group=_security_group(store, interface.properties),
         hostname=machine.properties["osProfile"]["computerName"] if machine else None,
     )
+
+
+def _machine(store: Store, interface: Resource) -> Resource | None:
+    return next(iter(store.referrers(interface.id, "Microsoft.Compute/virtualMachines")), None)
 
 
 def _public_address(store: Store, configuration: Json) -> IPv4Address | None:

@@ -50,13 +50,13 @@ class Operations:
     Args:
         clock: Seconds; the tests have their own.
         carried_version: Tells up to which version of the store the fabric carries packets.
-        latency: 0 is as fast as it goes; 1 takes as long as Azure typically takes.
+        pace: Of what starts now: 0 is as fast as it goes; 1 takes as long as Azure typically takes.
     """
 
     def __init__(
-        self, clock: Callable[[], float], carried_version: Callable[[], float], latency: float
+        self, clock: Callable[[], float], carried_version: Callable[[], float], pace: Callable[[], float]
     ) -> None:
-        self._clock, self._carried_version, self._latency = clock, carried_version, latency
+        self._clock, self._carried_version, self._pace = clock, carried_version, pace
         self._operations: dict[str, Operation] = {}
         self._after: list[tuple[Operation, Work]] = []
         self._pool = ThreadPoolExecutor(max_workers=64, thread_name_prefix="operation")
@@ -66,13 +66,13 @@ class Operations:
 
         Real work takes seconds, and needs the processor that polling would burn.
         """
-        return max(WORK_POLL_MS if operation.working else POLL_MS, int(10_000 * self._latency))
+        return max(WORK_POLL_MS if operation.working else POLL_MS, int(10_000 * self._pace()))
 
     def start(self, *, location: str, namespace: str, shows: str, seconds: float) -> Operation:
         """Accept a write that takes `seconds` on Azure."""
         self._purge()
         now = self._clock()
-        ready_at = now + seconds * self._latency
+        ready_at = now + seconds * self._pace()
         operation = Operation(location, namespace, shows, now, ready_at)
         self._operations[operation.id] = operation
         return operation

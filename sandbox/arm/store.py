@@ -113,6 +113,10 @@ class Store:
                 self._referrers.get(target.key, {}).pop(resource.id.key, None)
         self._index(resource)
 
+    def note_change(self) -> None:
+        """Let the fabric look again: something else than a resource has changed."""
+        self.version += 1
+
     def touch(self, resource_id: ResourceId) -> None:
         """Give a resource a new ETag: something that it shows has changed elsewhere."""
         found = self.find(resource_id)

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs
 from sandbox.arm.errors import ArmError
 from sandbox.arm.resource_type import Answer
 from sandbox.arm.store import Json
+from sandbox.faults.faults import Faults
+from sandbox.faults.kinds import Credential
 
 LIFETIME_S = 3599
 
@@ -33,10 +35,11 @@ class Tokens:
     Args:
         credentials: Who may have one.
         clock: Seconds since 1970; the tests have their own.
+        faults: Among them, that the secret has expired.
     """
 
-    def __init__(self, credentials: Credentials, clock: Callable[[], float]) -> None:
-        self._credentials, self._clock = credentials, clock
+    def __init__(self, credentials: Credentials, clock: Callable[[], float], faults: Faults) -> None:
+        self._credentials, self._clock, self._faults = credentials, clock, faults
         self._key = secrets.token_bytes(32)
 
     def handle(self, method: str, path: str, base_url: str, body: bytes) -> Answer | None:
@@ -53,6 +56,11 @@ class Tokens:
             return self._token(tenant, form)
         return None
 
+    def is_keeper(self, authorization: str | None) -> bool:
+        """Tell whether the sandbox's own commands ask: they show the secret itself."""
+        secret = self._credentials.client_secret
+        return hmac.compare_digest((authorization or "").encode(), f"Bearer {secret}".encode())
+
     def check(self, authorization: str | None) -> None:
         """Let a request pass that carries a valid token; codes as ARM's, from memory."""
         if not authorization:
@@ -64,7 +72,8 @@ class Tokens:
         head, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(head).encode()):
             raise self._unauthorized("InvalidAuthenticationToken", "The access token is invalid.")
-        if _decode(head.partition(".")[2])["exp"] <= self._clock():
+        expired = _decode(head.partition(".")[2])["exp"] <= self._clock()
+        if expired or self._faults.active(Credential):
             raise self._unauthorized("ExpiredAuthenticationToken", "The access token has expired.")
 
     def _token(self, tenant: str, form: Mapping[str, str]) -> Answer:
@@ -88,6 +97,12 @@ class Tokens:
                 f"'{mine.client_id}'."
             )
             return _refused(401, "invalid_client", 7000215, text)
+        if self._faults.active(Credential):
+            text = (
+                f"AADSTS7000222: The provided client secret keys for app '{mine.client_id}' are expired. "
+                "Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret"
+            )
+            return _refused(401, "invalid_client", 7000222, text)
         token = {"token_type": "Bearer", "expires_in": LIFETIME_S, "ext_expires_in": LIFETIME_S}
         return Answer(200, {**token, "access_token": self._issue()})
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from sandbox.arm import catalogue, ids, resource_groups, resource_lists, responses, verbs
+from sandbox.arm import catalogue, faulty, ids, resource_groups, resource_lists, responses, verbs
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, unknown_type
 from sandbox.arm.ids import ResourceId
@@ -73,6 +73,9 @@ def _list_type(cloud: Cloud, call: Call, namespace: str, type_name: str, name: s
 
 ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/metadata/endpoints", catalogue.endpoints),
+    ("GET", faulty.PATH, faulty.listed),
+    ("POST", faulty.PATH, faulty.add),
+    ("DELETE", rf"{faulty.PATH}(?:/(?P<number>\d+))?", faulty.clear),
     ("GET", "/subscriptions", catalogue.subscriptions),
     ("GET", "/tenants", catalogue.tenants),
     ("GET", SUBSCRIPTION, catalogue.subscription),

@@ -42,5 +42,5 @@ class Fabric:
             converge.converge(current, wanted, changed)
             running = set(processes.roles(self._instance).values())
             resolver.serve(self._instance, network, running)
-            time.serve(self._instance, running)
+            time.serve(self._instance, running, wanted=network.has_time)
             self._plan, self._filters = wanted, filters

@@ -76,8 +76,19 @@ class NetworkInterface:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Packets that are lost on purpose: from some interfaces to some addresses, or to all others."""
+
+    interfaces: frozenset[str]
+    addresses: tuple[IPv4Address, ...]
+    all_others: bool = False
+
+
+@dataclass(frozen=True)
 class Network:
-    """Everything the fabric carries at one moment."""
+    """Everything the fabric carries at one moment, what it loses, and whether anybody tells the time."""
 
     virtual_networks: tuple[VirtualNetwork, ...] = ()
     interfaces: tuple[NetworkInterface, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    has_time: bool = True

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from sandbox.fabric import names, ports, rules
 from sandbox.fabric.layout import connected_peers, home, plugged_in
-from sandbox.fabric.model import Network, Peering, VirtualNetwork
+from sandbox.fabric.model import Loss, Network, Peering, VirtualNetwork
 from sandbox.fabric.ports import Port, chain, table_of
 from sandbox.fabric.tags import PLATFORM_ADDRESS, AddressSpace
 from sandbox.instance import Instance
@@ -27,6 +27,7 @@ class Router:
     network: VirtualNetwork
     peers: tuple[VirtualNetwork, ...]
     ports: tuple[Port, ...]
+    losses: tuple[Loss, ...] = ()
 
     @cached_property
     def space(self) -> AddressSpace:
@@ -42,6 +43,7 @@ class Router:
         """Render the whole table; loading it replaces the one before in a single step."""
         parts = [
             *self._addresses(),
+            chain("lost", self._lost()),
             chain("spoofing", self._spoofing()),
             chain("public_in", self._public_in()),
             chain("public_out", self._public_out()),
@@ -73,6 +75,16 @@ class Router:
             yield from (rules.chain(group, direction, self.space) for group in groups)
         for group in dict.fromkeys(group for port in self.ports for group in port.resolver_groups):
             yield rules.chain(group, "Outbound", self.space)
+
+    def _lost(self) -> Iterable[str]:
+        """Lose packets where they are sent, before connections are looked up: open ones suffer too."""
+        yield "type filter hook prerouting priority raw; policy accept;"
+        for loss in self.losses:
+            links = [f'"{port.link}"' for port in self.ports if port.interface.id in loss.interfaces]
+            addresses = [*map(str, loss.addresses), *([str(PLATFORM_ADDRESS)] if loss.all_others else [])]
+            if links and addresses:
+                unless = "!= " if loss.all_others else ""
+                yield f"iifname {{ {', '.join(links)} }} ip daddr {unless}{{ {', '.join(addresses)} }} drop"
 
     def _spoofing(self) -> Iterable[str]:
         yield "type filter hook prerouting priority raw; policy accept;"
@@ -132,7 +144,7 @@ def rulesets(instance: Instance, network: Network) -> dict[str, str]:
         in_network[virtual_network.id].append(Port(interface, subnet))
     return {
         names.router(instance, one.id): Router(
-            one, tuple(connected_peers(one, network)), tuple(in_network[one.id])
+            one, tuple(connected_peers(one, network)), tuple(in_network[one.id]), network.losses
         ).ruleset()
         for one in network.virtual_networks
     }

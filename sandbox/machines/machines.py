@@ -7,11 +7,15 @@ from sandbox.commands import CommandFailed, run
 from sandbox.fabric import names
 from sandbox.fabric.sockets import connect_in_namespace
 from sandbox.instance import Instance
-from sandbox.machines import cloud_config, container, disks, groups, image, mounts, provision
+from sandbox.machines import cloud_config, container, disks, fullness, groups, image, mounts, provision
 from sandbox.machines.model import MachineSpec
 
 BOOT_DEADLINE_S = 60.0
 _CONSOLE_LINES = 15
+_PANIC = """#!/bin/sh
+echo "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
+exit 1
+"""
 
 
 class MachineFailed(RuntimeError):
@@ -45,7 +49,8 @@ class Machines:
             if not _provisioned(root).exists():
                 provision.provision(root, spec, config)
                 _provisioned(root).touch()
-            container.start(self._instance, spec.key, root, self._binds(spec), BOOT_DEADLINE_S)
+            binds = [*self._binds(spec), *(self._panic(spec.key) if spec.panics else [])]
+            container.start(self._instance, spec.key, root, binds, BOOT_DEADLINE_S)
             self._greet(spec.key)
         except (CommandFailed, container.NotReady, OSError) as error:
             tail = "\n".join(self.console(spec.key).splitlines()[-_CONSOLE_LINES:])
@@ -58,6 +63,10 @@ class Machines:
         container.forget_lock(self._folder(key) / "root")
         mounts.unmount_below(self._folder(key))
         groups.remove(self._instance, key)
+
+    def kill(self, key: str) -> None:
+        """End a machine at once; it can be booted again."""
+        container.kill(self._instance, key)
 
     def delete(self, key: str) -> None:
         """Stop a machine and forget its system disk; data disks stay."""
@@ -72,6 +81,18 @@ class Machines:
     def is_running(self, key: str) -> bool:
         """Tell whether a machine runs now; one that powered itself off does not."""
         return groups.is_populated(self._instance, key)
+
+    def fill_disks(self, key: str) -> None:
+        """Leave no room on the data disks that a machine has mounted.
+
+        Raises:
+            FileNotFoundError: it has mounted none.
+        """
+        fullness.fill(self._instance, key)
+
+    def free_disks(self, key: str) -> None:
+        """Take back what `fill_disks` did."""
+        fullness.free(self._instance, key)
 
     def console(self, key: str) -> str:
         """Return what a machine has written to its console since it was made."""
@@ -108,6 +129,13 @@ class Machines:
             (links / str(disk.lun)).symlink_to(f"../../../..{device.removeprefix('/dev')}")
             binds.append(f"--bind={disks.attach(self._instance, disk)}:{device}")
         return binds
+
+    def _panic(self, key: str) -> list[str]:
+        """Show another first process inside; the disk stays as it is, and good for the next boot."""
+        program = self._folder(key) / "panic"
+        program.write_text(_PANIC)
+        program.chmod(0o755)
+        return [f"--bind-ro={program}:/usr/lib/systemd/systemd"]
 
     def _greet(self, key: str) -> None:
         """See that sshd speaks."""

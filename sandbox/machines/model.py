@@ -24,6 +24,7 @@ class MachineSpec:
         ssh_public_keys: OpenSSH public keys for `admin_username`.
         custom_data: A cloud-config document, decoded; empty when none was given.
         data_disks: Attached at boot.
+        panics: Its first process ends at once: it never boots.
     """
 
     key: str
@@ -32,3 +33,4 @@ class MachineSpec:
     ssh_public_keys: tuple[str, ...]
     custom_data: str
     data_disks: tuple[DataDisk, ...] = ()
+    panics: bool = False

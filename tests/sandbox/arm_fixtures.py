@@ -22,6 +22,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from sandbox import tls
 from sandbox.arm import App, Credentials
 from sandbox.instance import Instance
+from sandbox.machines.model import MachineSpec
 from sandbox.web import WebServer
 
 CREDENTIALS = Credentials(
@@ -161,6 +162,36 @@ def refused(code: str, status: int | None = None) -> Iterator[pytest.ExceptionIn
     assert error.code == code, caught.value.message
     if status is not None:
         assert caught.value.status_code == status
+
+
+class Hypervisor:
+    """One whose machines are always there, and have no disks."""
+
+    def boot(self, spec: MachineSpec) -> None:
+        """Boot it."""
+
+    def halt(self, key: str) -> None:
+        """Halt it."""
+
+    def kill(self, key: str) -> None:
+        """Kill it."""
+
+    def delete(self, key: str) -> None:
+        """Delete it."""
+
+    def is_running(self, key: str) -> bool:
+        """Tell so."""
+        return True
+
+    def delete_disk(self, disk_id: str) -> None:
+        """Delete it."""
+
+    def fill_disks(self, key: str) -> None:
+        """Find none."""
+        raise FileNotFoundError("it has mounted no data disk")
+
+    def free_disks(self, key: str) -> None:
+        """Free nothing."""
 
 
 LOCATION = "eastus"

@@ -34,7 +34,7 @@ class Recorder:
 
 
 def test_an_empty_subscription_is_an_empty_network(azure: Azure) -> None:
-    assert describe(azure.app.cloud.store) == Network()
+    assert describe(azure.app.cloud.store, azure.app.cloud.faults) == Network()
 
 
 def test_rules_reach_the_fabric_with_the_default_ones_behind(azure: Azure) -> None:
@@ -51,7 +51,7 @@ def test_rules_reach_the_fabric_with_the_default_ones_behind(azure: Azure) -> No
     make.virtual_network(azure, subnets={})
     subnet = {"properties": {"addressPrefix": "10.1.1.0/24", "networkSecurityGroup": {"id": nsg.id}}}
     azure.network.subnets.begin_create_or_update("rg", "vnet", "nodes", subnet).result()
-    (network,) = describe(azure.app.cloud.store).virtual_networks
+    (network,) = describe(azure.app.cloud.store, azure.app.cloud.faults).virtual_networks
     (found,) = network.subnets
     assert (found.prefix, network.prefixes) == (IPv4Network("10.1.1.0/24"), (IPv4Network("10.1.0.0/16"),))
     assert found.security_group is not None
@@ -69,16 +69,16 @@ def test_an_interface_is_plugged_in_while_a_machine_has_it(azure: Azure) -> None
     public = make.public_address(azure)
     subnet = make.virtual_network(azure).subnets[0].id
     nic = make.interface(azure, "nic", subnet, public_id=public.id)
-    (found,) = describe(azure.app.cloud.store).interfaces
+    (found,) = describe(azure.app.cloud.store, azure.app.cloud.faults).interfaces
     assert (found.machine, found.hostname, found.ip_forwarding) == (None, None, False)
     assert (found.subnet, found.address) == (subnet.lower(), IPv4Address("10.1.1.4"))
     assert str(found.public_address) == public.ip_address
     make.machine(azure, "vm", nic.id)
-    (found,) = describe(azure.app.cloud.store).interfaces
+    (found,) = describe(azure.app.cloud.store, azure.app.cloud.faults).interfaces
     assert found.machine
     assert (found.machine[:3], found.hostname) == ("vm-", "vm")
     azure.compute.virtual_machines.begin_delete("rg", "vm").result()
-    (found,) = describe(azure.app.cloud.store).interfaces
+    (found,) = describe(azure.app.cloud.store, azure.app.cloud.faults).interfaces
     assert found.machine is None
 
 
@@ -90,11 +90,14 @@ def test_halves_of_peerings_reach_the_fabric_unless_disconnected(azure: Azure) -
             "properties": {"remoteVirtualNetwork": {"id": ids[there]}, "allowForwardedTraffic": here == "a"}
         }
         peerings.begin_create_or_update("rg", here, "peer", body).result()
-    first, second = describe(azure.app.cloud.store).virtual_networks
+    first, second = describe(azure.app.cloud.store, azure.app.cloud.faults).virtual_networks
     assert first.peerings == (Peering(ids["b"].lower(), allow_access=True, allow_forwarded=True),)
     assert second.peerings == (Peering(ids["a"].lower(), allow_access=True, allow_forwarded=False),)
     peerings.begin_delete("rg", "b", "peer").result()
-    assert [network.peerings for network in describe(azure.app.cloud.store).virtual_networks] == [(), ()]
+    assert [
+        network.peerings
+        for network in describe(azure.app.cloud.store, azure.app.cloud.faults).virtual_networks
+    ] == [(), ()]
 
 
 def test_the_fabric_is_told_before_the_answer_leaves_and_only_of_changes(tmp_path: Path) -> None:

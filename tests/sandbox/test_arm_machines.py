@@ -11,7 +11,7 @@ from sandbox.arm.ids import parse
 from sandbox.arm.resources.machine_spec import machine_key
 from sandbox.machines.model import MachineSpec
 from tests.sandbox import arm_fixtures as make
-from tests.sandbox.arm_fixtures import Azure, control_plane, refused
+from tests.sandbox.arm_fixtures import Azure, Hypervisor, control_plane, refused
 
 SECRET = "I2Nsb3VkLWNvbmZpZwpydW5jbWQ6IFtdCg=="
 
@@ -58,23 +58,14 @@ def power(azure: Azure) -> str:
     return str(found.instance_view.statuses[-1].code)
 
 
-class Unbootable:
+class Unbootable(Hypervisor):
     """A hypervisor whose machines never come up."""
 
     def boot(self, spec: MachineSpec) -> None:
         raise RuntimeError(f"{spec.hostname}: kernel panic")
 
-    def halt(self, key: str) -> None:
-        """Stop nothing."""
-
-    def delete(self, key: str) -> None:
-        """Delete nothing."""
-
     def is_running(self, key: str) -> bool:
         return False
-
-    def delete_disk(self, disk_id: str) -> None:
-        """Delete nothing."""
 
 
 def test_a_machine_has_a_system_disk_and_its_interface(azure: Azure) -> None:

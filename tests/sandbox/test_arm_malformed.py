@@ -92,7 +92,7 @@ def test_no_malformed_body_makes_the_sandbox_fail(app: App, path: str) -> None:
     for body in mutations(BODIES[path]):
         with contextlib.suppress(ArmError):
             ask(app, "PUT", path, body)
-            describe(app.cloud.store)
+            describe(app.cloud.store, app.cloud.faults)
             ask(app, "GET", path)
             ask(app, "DELETE", path)
 

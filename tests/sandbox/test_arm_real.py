@@ -110,6 +110,7 @@ class Cloud:
     """The clients, made from what `up --json` printed, and a key for the machines."""
 
     def __init__(self, card: dict[str, Any], directory: Path) -> None:
+        self.card = card
         ca_file = directory / "ca.pem"
         ca_file.write_text(card["ca_pem"])
         credential = ClientSecretCredential(

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+README = Path(__file__).parents[2] / "sandbox" / "README.md"
 
 
 def sandbox(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -14,9 +17,9 @@ def sandbox(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, check=False, env=given, timeout=60)
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status"])
+@pytest.mark.parametrize("command", ["up", "down", "status", "fault add", "fault list", "fault clear"])
 def test_help_says_what_a_command_does_with_an_example(command: str) -> None:
-    said = sandbox(command, "--help")
+    said = sandbox(*command.split(), "--help")
     assert said.returncode == 0
     assert "--instance" in said.stdout
     assert f"Example: python -m sandbox {command}" in said.stdout
@@ -35,3 +38,11 @@ def test_where_something_is_missing_up_says_so_in_one_line_and_does_nothing() ->
     assert said.stderr.startswith("The sandbox cannot run here: ")
     assert len(said.stderr.splitlines()) == 1
     assert said.stdout == ""
+
+
+def test_every_kind_of_fault_stands_in_the_readme() -> None:
+    kinds = [
+        line.partition(":")[0] for line in sandbox("fault", "kinds").stdout.splitlines() if line[0] != " "
+    ]
+    assert len(kinds) == 10
+    assert [kind for kind in kinds if f"| `{kind}" not in README.read_text()] == []

@@ -4,6 +4,7 @@ import hashlib
 import io
 import ssl
 import tarfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import mirror
+from sandbox.faults.faults import Faults
+from sandbox.faults.kinds import Mirror
 from tests.sandbox.arm_fixtures import serving
 
 NAME = "cockroach-v26.2.2.linux-amd64"
@@ -19,8 +22,13 @@ Fetch = Callable[[str], tuple[int, bytes]]
 
 
 @pytest.fixture
-def fetch(tmp_path: Path) -> Iterator[Fetch]:
-    with serving(mirror.app(tmp_path / "cache"), tmp_path) as (address, ca_file):
+def faults() -> Faults:
+    return Faults(time.monotonic)
+
+
+@pytest.fixture
+def fetch(tmp_path: Path, faults: Faults) -> Iterator[Fetch]:
+    with serving(mirror.app(tmp_path / "cache", faults), tmp_path) as (address, ca_file):
         context = ssl.create_default_context(cafile=str(ca_file))
 
         def fetched(path: str) -> tuple[int, bytes]:
@@ -57,3 +65,19 @@ def test_what_it_lacks_is_answered_with_what_it_has(fetch: Fetch) -> None:
 
 def test_a_caller_is_told_its_own_address(fetch: Fetch) -> None:
     assert fetch("/ip") == (200, b"127.0.0.1")
+
+
+def test_a_mirror_that_lies_or_rests_is_itself_again_when_that_is_cleared(
+    fetch: Fetch, faults: Faults
+) -> None:
+    checksum = f"/binaries.cockroachdb.com/{NAME}.tgz.sha256sum"
+    right = fetch(checksum)
+    number = faults.add(Mirror(answer="checksum"))
+    assert fetch(checksum) == (200, f"{'0' * 64}  {NAME}.tgz\n".encode())
+    assert fetch(checksum.removesuffix(".sha256sum"))[0] == 200
+    faults.clear(number)
+    number = faults.add(Mirror(answer="unavailable"))
+    assert [fetch(checksum)[0], fetch(checksum.removesuffix(".sha256sum"))[0]] == [503, 503]
+    assert fetch("/ip")[0] == 200
+    faults.clear(number)
+    assert fetch(checksum) == right

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from sandbox.arm import responses
+from sandbox.arm import faulty, responses
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError
 from sandbox.arm.operations import Work, timestamp
@@ -35,7 +35,12 @@ def boot(cloud: Cloud, machine: Resource) -> Work | None:
         with cloud.store.lock:
             _check_wanted(cloud, machine)
             set_power(cloud, machine, "starting")
-            spec = machine_spec(cloud.store, machine)
+            spec = replace(machine_spec(cloud.store, machine), panics=faulty.panics(cloud, machine))
+            try:
+                faulty.check_capacity(cloud, machine)
+            except ArmError:
+                set_power(cloud, machine, "deallocated")
+                raise
         cloud.converge()
         try:
             machines.boot(spec)
