@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_HOME, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from blocks import AzureCredentials
@@ -22,8 +23,12 @@ OPERATORS = (IPv4Network("203.0.113.7/32"),)
 
 
 @pytest.fixture(scope="session")
-def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    home = tmp_path_factory.mktemp("prefect")  # results of an earlier session would be taken for ours
+    with (
+        temporary_settings({PREFECT_HOME: home}),
+        prefect_test_harness(server_startup_timeout=120),
+    ):
         yield
 
 

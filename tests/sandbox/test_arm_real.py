@@ -24,6 +24,7 @@ from sandbox.fabric import names
 from sandbox.instance import Instance
 from tests.sandbox import arm_fixtures as make
 from tests.sandbox.arm_fixtures import SCOPE
+from tests.sandbox.traces import traces
 
 pytestmark = pytest.mark.machines
 
@@ -322,18 +323,5 @@ def test_after_kill_9_down_leaves_nothing_and_up_works(instance: Instance) -> No
     again = json.loads(sandbox("up", "--json", instance=instance).stdout)
     assert again["client_secret"] != card["client_secret"]
     sandbox("down", instance=instance)
-    assert nothing_left(instance)
+    assert not any(traces(instance).values())
     sandbox("down", instance=instance)
-
-
-def nothing_left(instance: Instance) -> bool:
-    """Look for the mark in processes, namespaces, mounts, links, routes, tables and files."""
-    assert processes.roles(instance) == {}
-    assert names.all_of(instance) == set()
-    assert instance.mark not in Path("/proc/mounts").read_text()
-    for command in (["ip", "link"], ["ip", "route", "show", "table", "all"], ["nft", "list", "tables"]):
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        assert f"{instance.mark}-" not in said
-        assert str(instance.public_network.network_address) not in said
-    assert not instance.directory.exists()
-    return True

@@ -20,6 +20,7 @@ def traces(instance: Instance) -> dict[str, list[str]]:
         "routes": [
             route["dst"] for route in asked("ip", "route") if route["dst"] == str(instance.public_network)
         ],
+        "tables": [name for name in tables() if name.startswith(instance.mark + "-")],
         "mounts": [line for line in mounts if folder in line or f"{mark}-" in line],
         "loop devices": [
             device["name"]
@@ -31,6 +32,12 @@ def traces(instance: Instance) -> dict[str, list[str]]:
         "nspawn": [str(path) for path in Path("/run/systemd/nspawn").glob(f"*/{mark}-*")],
         "files": sorted(str(path) for path in instance.directory.glob("*")),
     }
+
+
+def tables() -> list[str]:
+    """The names of the nftables tables in the host's own network namespace."""
+    listed = subprocess.run(["nft", "-j", "list", "tables"], capture_output=True, check=True).stdout
+    return [entry["table"]["name"] for entry in json.loads(listed)["nftables"] if "table" in entry]
 
 
 def asked(program: str, *question: str) -> Any:
