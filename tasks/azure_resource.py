@@ -14,8 +14,11 @@ from roachmesh.render.azure import Body
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
 from tasks.engine import logger
+from tasks.wait import wait_until
 
 WRITE_TIMEOUT_S = 600.0
+SETTLED_STATES = ("Succeeded", "Failed", "Canceled", None)  # None: some types have no such state
+SETTLE_EVERY_S = 5.0  # Azure allows 12 reads a minute of one machine
 
 # Methods of the SDK's operations groups; `begin_create_or_update` and `create_or_update` both put.
 Get = Callable[..., Any]
@@ -48,12 +51,14 @@ def ensure(
         NotReadyYet: Azure did not finish the write in time.
     """
     where = path[-1]
-    found = read(get, path)
+    found = read_settled(get, path, WRITE_TIMEOUT_S)
     if found is not None:
         if "tags" in body:
             require_ours(found, plan, where)
         body = _with_kept(body, found, keep)
         drift = differences(body, found)
+        if not is_sound(found):
+            drift.append("its last write failed")
         if not drift:
             return Ensured(id=found["id"], change="unchanged")
         logger().info("%s differs: %s", where, "; ".join(drift))
@@ -72,6 +77,32 @@ def read(get: Get, path: tuple[str, ...], **options: Any) -> Body | None:
         except ResourceNotFoundError:
             return None
     return found
+
+
+def read_settled(get: Get, path: tuple[str, ...], timeout_s: float, **options: Any) -> Body | None:
+    """Read a resource when no write to it is under way, or none any more: who began it may be dead.
+
+    Raises:
+        NotReadyYet: it is still being written, or deleted, after `timeout_s`.
+    """
+
+    def settled() -> tuple[Body | None] | None:
+        found = read(get, path, **options)
+        return (found,) if found is None or _provisioning_state(found) in SETTLED_STATES else None
+
+    what = f"{path[-1]}, which another run still writes"
+    (found,) = wait_until(settled, what=what, timeout_s=timeout_s, every_s=SETTLE_EVERY_S)
+    return found
+
+
+def is_sound(found: Body) -> bool:
+    """Tell whether the last write of a resource succeeded."""
+    return _provisioning_state(found) in ("Succeeded", None)
+
+
+def _provisioning_state(found: Body) -> str | None:
+    state: str | None = found.get("properties", {}).get("provisioningState")
+    return state
 
 
 def finish(poller: LROPoller[Any], what: str, timeout_s: float = WRITE_TIMEOUT_S) -> Any:

@@ -7,7 +7,7 @@ from roachmesh.errors import NotDeployed, ReplaceMachine
 from roachmesh.plan import Node, RegionPlan
 from roachmesh.render import azure, cloud_init
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import Ensured, Put, ensure, finish, read, require_ours
+from tasks.azure_resource import Ensured, Put, ensure, finish, is_sound, read, read_settled, require_ours
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging, logger
 from tasks.hosts import Host, session
@@ -95,10 +95,11 @@ def ensure_virtual_machine(
     """Make a node's machine and have it running.
 
     A machine that exists is never written again, since Azure refuses most changes and the rest
-    would restart it: it is compared, and started when it stands still.
+    would restart it: it is compared, and started when it stands still or was not made to the end.
 
     Raises:
         ReplaceMachine: it differs in what cannot be changed.
+        NotReadyYet: it is still being made, started or deleted after 20 minutes.
     """
     machines = deployment.compute().virtual_machines
     path = (deployment.resource_group, node.name)
@@ -110,7 +111,7 @@ def ensure_virtual_machine(
         data_disk_id=data_disk.id,
         availability_set_id=availability_set.id if availability_set else None,
     )
-    found = read(machines.get, path, expand="instanceView")
+    found = read_settled(machines.get, path, BOOT_TIMEOUT_S, expand="instanceView")
     if found is None:
         return _create(deployment, node, body)
     require_ours(found, deployment.plan, node.name)
@@ -121,9 +122,10 @@ def ensure_virtual_machine(
             where=node.name,
             advice="Change the topology back, or delete this machine and deploy again.",
         )
-    if _power_state(found) == "running":
+    state = _power_state(found) if is_sound(found) else "broken off in the making"
+    if state == "running":
         return _machine(deployment, node, found, "unchanged")
-    logger().info("%s is %s: starting it", node.name, _power_state(found))
+    logger().info("%s is %s: starting it", node.name, state)
     with azure_errors(node.name):
         finish(machines.begin_start(*path), node.name, BOOT_TIMEOUT_S)
     return _machine(deployment, node, found, "updated")
@@ -185,12 +187,17 @@ def _create(deployment: Deployment, node: Node, body: azure.Body) -> Machine:
 def _machine(deployment: Deployment, node: Node, found: azure.Body, change: Any) -> Machine:
     """Describe a machine by what Azure says of it, its public address included."""
     path = (deployment.resource_group, names.public_address(node.name))
-    public = read(deployment.network().public_ip_addresses.get, path) or {"properties": {}}
-    host = Host(
-        name=node.name,
-        address=public["properties"]["ipAddress"],
-        host_key=found["tags"][names.TAG_HOST_KEY],
-    )
+    public = read(deployment.network().public_ip_addresses.get, path)
+    if public is None:
+        raise NotDeployed("its public address is gone.", where=node.name, advice="Deploy the topology again.")
+    host_key = found["tags"].get(names.TAG_HOST_KEY)
+    if host_key is None:
+        raise ReplaceMachine(
+            f"its tag {names.TAG_HOST_KEY} is gone, and with it what to know the machine by.",
+            where=node.name,
+            advice="Write the tag back if you have it, or delete this machine and deploy again.",
+        )
+    host = Host(name=node.name, address=public["properties"]["ipAddress"], host_key=host_key)
     return Machine(id=found["id"], change=change, node=node, host=host)
 
 
