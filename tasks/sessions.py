@@ -4,7 +4,7 @@ import importlib.resources
 import json
 import shlex
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from textwrap import shorten
 from typing import Any
@@ -20,7 +20,7 @@ SERVICE_TIMEOUT_S = 900  # a node's recovery at its start may be slow
 APT_TIMEOUT_S = 600
 LINES_QUOTED = 3
 
-File = tuple[str, str, str, str]  # path, content, mode as octal text, owner
+File = tuple[str, str | None, str, str]  # path, content or None for what it has, mode as octal text, owner
 Directory = tuple[str, str, str]  # path, mode, owner
 
 
@@ -57,13 +57,20 @@ class Session:
             raise kind(answer["error"], where=self.name)
         return answer["answer"]
 
-    def run(self, command: Sequence[str], *, timeout_s: int = TIMEOUT_S) -> str:
+    def run(
+        self, command: Sequence[str], *, files: Mapping[str, str] | None = None, timeout_s: int = TIMEOUT_S
+    ) -> str:
         """Run a command and give what it prints.
+
+        Args:
+            command: Its words; `{files}` in them stands for the directory of `files`.
+            files: Texts by name that the machine keeps in memory, for root alone, while it runs.
+            timeout_s: Seconds after which it is ended.
 
         Raises:
             HostFailed: it ended with an error; what it said last is quoted.
         """
-        done = self._run(command, timeout_s)
+        done = self._run(command, timeout_s, files)
         if done["exit_code"]:
             lines = (done["errors"].strip() or done["output"].strip() or "nothing").splitlines()
             said = " ".join(lines[-LINES_QUOTED:])
@@ -72,7 +79,7 @@ class Session:
 
     def succeeds(self, command: Sequence[str]) -> bool:
         """Tell whether a command ends without an error."""
-        return bool(self._run(command, TIMEOUT_S)["exit_code"] == 0)
+        return bool(self._run(command)["exit_code"] == 0)
 
     def exists(self, path: str) -> bool:
         """Tell whether there is such a file or device."""
@@ -101,7 +108,8 @@ class Session:
 
     def ensure_packages(self, *packages: str) -> None:
         """Have Debian packages installed; apt is asked only when dpkg says that one is missing."""
-        if self.succeeds(["dpkg-query", "--show", *packages]):
+        states = self._run(["dpkg-query", "--show", "--showformat=${db:Status-Status} ", *packages])
+        if states["exit_code"] == 0 and set(states["output"].split()) == {"installed"}:
             return
         lock = "DPkg::Lock::Timeout=300"
         self.run(["apt-get", "update", "-qq", "-o", lock], timeout_s=APT_TIMEOUT_S)
@@ -117,8 +125,10 @@ class Session:
         """End the session, and the agent with it."""
         self._connection.close()
 
-    def _run(self, command: Sequence[str], timeout_s: int) -> dict[str, Any]:
-        request = {"command": list(command), "timeout_s": timeout_s}
+    def _run(
+        self, command: Sequence[str], timeout_s: int = TIMEOUT_S, files: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        request = {"command": list(command), "files": dict(files or {}), "timeout_s": timeout_s}
         done: dict[str, Any] = self.program("run_command", request, timeout_s=timeout_s)
         return done
 
@@ -129,16 +139,16 @@ class Session:
             self._requests.write(line + "\n")
             self._requests.flush()
             answer = self._answers.readline()
+            said = "" if answer.endswith("\n") else self._errors.read().decode(errors="replace").strip()
         except TimeoutError as exc:
             self.close()
             raise HostFailed(f"{name} did not end in {timeout_s} s.", where=self.name) from exc
         except (OSError, EOFError, paramiko.SSHException) as exc:
             self.close()
             raise HostUnreachable(f"the SSH session broke: {exc}", where=self.name) from exc
-        if not answer:
-            said = self._errors.read().decode(errors="replace").strip() or "it was closed"
+        if not answer.endswith("\n"):
             self.close()
-            raise HostUnreachable(f"the SSH session broke: {said}", where=self.name)
+            raise HostUnreachable(f"the SSH session broke: {said or 'it was closed'}.", where=self.name)
         decoded: dict[str, Any] = json.loads(answer)
         return decoded
 

@@ -61,7 +61,7 @@ def test_what_goes_wrong_is_an_answer_and_the_agent_goes_on(source: str, answer:
 
 
 def test_a_command_that_fails_is_told_with_all_it_said() -> None:
-    request = {"command": ["sh", "-c", "echo out; echo err >&2; exit 3"], "timeout_s": 5}
+    request = {"command": ["sh", "-c", "echo out; echo err >&2; exit 3"], "files": {}, "timeout_s": 5}
 
     answer = agent.serve(json.dumps({"source": program_text("run_command"), "request": request}))
 
