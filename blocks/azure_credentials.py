@@ -19,6 +19,7 @@ PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 PUBLIC_ARM = "https://management.azure.com"
 TOKEN_SCOPE = "https://management.azure.com/.default"  # noqa: S105 -- a scope, no secret
 CONNECTIONS = 64  # as many as a deployment's threads; requests would keep 10 and shake hands anew
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60  # the SDK's own are 300 each, and it tries four times
 CA_DIR = Path("~/.cache/roachmesh/ca")
 
 C = TypeVar("C")
@@ -95,10 +96,16 @@ class AzureCredentials(Block):
         """
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+        transport = RequestsTransport(
+            session=session,
+            connection_verify=self.verify,
+            connection_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+        )
         options: dict[str, Any] = {
             "base_url": self.arm_endpoint,
             "credential_scopes": [TOKEN_SCOPE],
-            "transport": RequestsTransport(session=session, connection_verify=self.verify),
+            "transport": transport,
             "per_retry_policies": [WriteBudget()],
             "retry_total": 40,
             "retry_status": 40,

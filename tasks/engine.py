@@ -12,7 +12,7 @@ from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
 from prefect.utilities.hashing import hash_objects
 
-from roachmesh.errors import Transient
+from roachmesh.errors import NotReadyYet, Transient
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,9 +73,9 @@ def judging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 
 
 def time_can_heal(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Tell whether a failed task is worth repeating: only after a `Transient` error."""
+    """Tell whether a failed task is worth repeating: after a `Transient` error, but not after a long wait."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, Transient)
+    return isinstance(error, Transient) and not isinstance(error, NotReadyYet)
 
 
 def logger() -> "logging.Logger | logging.LoggerAdapter[logging.Logger]":

@@ -1,6 +1,7 @@
 """Machines as SSH hosts with pinned keys; the only door to a machine."""
 
 import io
+import socket
 import threading
 from collections import defaultdict
 from ipaddress import IPv4Address
@@ -8,16 +9,19 @@ from ipaddress import IPv4Address
 import fabric
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from blocks import SshKey
 from roachmesh import names
-from roachmesh.errors import HostFailed, HostUnreachable
+from roachmesh.errors import HostFailed, HostUnreachable, RoachmeshError
 from roachmesh.topology import Model
 from tasks.deployment import Deployment
 from tasks.sessions import Session
 
 CONNECT_TIMEOUT_S = 10
-KEEPALIVE_S = 30
+# Every so often something is sent; a machine that confirms nothing for so long is gone.
+KEEPALIVE_S = 20
+SILENCE_MS = 40_000
 
 _sessions: dict[str, Session] = {}  # by host key, which is a machine's and no other's
 _opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -51,24 +55,38 @@ def connect(host: Host, key: SshKey) -> Session:
         user=names.ADMIN_USER,
         config=fabric.Config(overrides={"load_ssh_configs": False}, lazy=True),
         connect_timeout=CONNECT_TIMEOUT_S,
-        connect_kwargs={"pkey": private, "allow_agent": False, "look_for_keys": False},
+        connect_kwargs={
+            "pkey": private,
+            "allow_agent": False,
+            "look_for_keys": False,
+            "channel_timeout": CONNECT_TIMEOUT_S,
+        },
     )
     connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
     connection.client.get_host_keys().add(address, *_key(host))
     try:
         connection.open()
-    except paramiko.BadHostKeyException as exc:
-        raise HostFailed(
-            f"the machine at {address} has another SSH host key than the one it was made with.",
+        connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
+        connection.transport.set_keepalive(KEEPALIVE_S)
+        return Session(host.name, connection)
+    except (OSError, EOFError, paramiko.SSHException) as exc:
+        connection.client.close()
+        raise _translate(exc, host) from exc
+
+
+def _translate(error: Exception, host: Host) -> RoachmeshError:
+    """Say why there is no session; only another host key is past all hope."""
+    if isinstance(error, paramiko.BadHostKeyException):
+        return HostFailed(
+            f"the machine at {host.address} has another SSH host key than the one it was made with.",
             where=host.name,
             advice="Do not trust it: find out who answers there, or delete the machine and deploy again.",
-        ) from exc
-    except paramiko.AuthenticationException as exc:
-        raise HostUnreachable(f"it does not accept our SSH key: {exc}", where=host.name) from exc
-    except (OSError, EOFError, paramiko.SSHException) as exc:
-        raise HostUnreachable(f"no SSH at {address}: {exc}", where=host.name) from exc
-    connection.transport.set_keepalive(KEEPALIVE_S)
-    return Session(host.name, connection)
+        )
+    if isinstance(error, paramiko.AuthenticationException):
+        return HostUnreachable(f"it does not accept our SSH key: {error}", where=host.name)
+    if isinstance(error, NoValidConnectionsError):  # hides what happened behind one sentence for all
+        [error] = error.errors.values()
+    return HostUnreachable(f"no SSH at {host.address}: {error}", where=host.name)
 
 
 def _key(host: Host) -> tuple[str, paramiko.PKey]:
