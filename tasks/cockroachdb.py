@@ -56,7 +56,8 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> In
         timeout_s=DOWNLOAD_TIMEOUT_S,
     )
     unit = systemd.cockroach_service(deployment.plan, machine.node)
-    files = [(UNIT, unit, "0644", "root"), *_certificates(deployment, host, machine.node)]
+    files: list[File] = [(systemd.BINARY, None, "0755", "root"), (UNIT, unit, "0644", "root")]
+    files += _certificates(deployment, host, machine.node)
     owner = names.DATABASE_USER
     directories = [
         (f"{systemd.STORE_DIR}/data", "0700", owner),
@@ -70,7 +71,7 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> In
 
 
 def _certificates(deployment: Deployment, host: Session, node: Node) -> list[File]:
-    """Issue what a node lacks; a certificate that still serves is left alone."""
+    """Issue what a node lacks; a certificate that still serves keeps its place, and its mode."""
     authority = deployment.certificates().authority()
     owner = names.DATABASE_USER
     files: list[File] = [(f"{CERTIFICATES}/ca.crt", authority.certificate, "0644", owner)]
@@ -82,14 +83,12 @@ def _certificates(deployment: Deployment, host: Session, node: Node) -> list[Fil
     found = host.program("read_certificates", {"pairs": paths})["pairs"]
     for (certificate_path, key_path), purpose, pair in zip(paths, wanted.values(), found, strict=True):
         reasons = _reasons_to_issue(authority, purpose, *pair)
-        if not reasons:
-            continue
-        logger().info("%s: issuing %s: %s", node.name, certificate_path, "; ".join(reasons))
-        issued = certificates.issue(authority, purpose, datetime.now(UTC))
-        files += [
-            (certificate_path, issued.certificate, "0644", owner),
-            (key_path, issued.key, "0600", owner),
-        ]
+        certificate = key = None
+        if reasons:
+            logger().info("%s: issuing %s: %s", node.name, certificate_path, "; ".join(reasons))
+            issued = certificates.issue(authority, purpose, datetime.now(UTC))
+            certificate, key = issued.certificate, issued.key
+        files += [(certificate_path, certificate, "0644", owner), (key_path, key, "0600", owner)]
     return files
 
 

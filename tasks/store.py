@@ -21,5 +21,6 @@ def ensure_store_mounted(deployment: Deployment, machine: Machine) -> str:
     device: str = host.program("prepare_disk", {"candidates": DEVICES})["device"]
     unit = f"{systemd.UNIT_DIR}/{systemd.STORE_MOUNT}"
     host.place_files([(unit, systemd.store_mount(device), "0644", "root")])
-    host.ensure_service(systemd.STORE_MOUNT, files=[unit])
+    # A node may run on it: a unit that was written anew holds from the machine's next start on.
+    host.ensure_service(systemd.STORE_MOUNT, files=[unit], restart=False)
     return device

@@ -57,9 +57,14 @@ def install(content: bytes, member: str, target: Path) -> str:
             raise KeyError(member)
         executable = extracted.read()
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-        file.write(executable)
-    Path(file.name).chmod(0o755)
-    Path(file.name).replace(target)
+        beside = Path(file.name)
+        try:
+            file.write(executable)
+            file.flush()
+            beside.chmod(0o755)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)  # a disk that is full would only be fuller
     return hashlib.sha256(executable).hexdigest()
 
 

@@ -1,7 +1,8 @@
 """Make files on this machine what they should be, and say which were not.
 
 Request: {"files": [{"path", "content", "mode", "owner"}], "directories": [{"path", "mode", "owner"}]};
-`mode` is octal text, `owner` names a user and that user's own group.
+`mode` is octal text, `owner` names a user and that user's own group; a file whose `content` is null
+keeps what is in it.
 Answer: {"changed": [paths]}.
 """
 
@@ -27,15 +28,22 @@ def settle(path: Path, wanted: dict[str, Any]) -> bool:
 
 def place(wanted: dict[str, Any]) -> bool:
     """Give a file its content, at once or not at all, and never readable by others in between."""
-    path, content = Path(wanted["path"]), wanted["content"].encode()
+    path = Path(wanted["path"])
+    if wanted["content"] is None:
+        return settle(path, wanted)
+    content = wanted["content"].encode()
     if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
         return settle(path, wanted)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    settle(Path(file.name), wanted)
-    Path(file.name).replace(path)
+        beside = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            settle(beside, wanted)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)  # a disk that is full would only be fuller
     return True
 
 
