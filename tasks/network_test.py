@@ -24,7 +24,8 @@ ANSWERER_LIFETIME_S = 120
 def start_answerer(deployment: Deployment, machine: Machine) -> None:
     """Answer on the database's ports where nothing listens yet; CockroachDB answers for itself.
 
-    It ends after two minutes, or when CockroachDB starts: its unit conflicts with this one.
+    It ends after two minutes, or when CockroachDB starts. That is said here and not in CockroachDB's own
+    unit: systemd makes no transient unit of a name that another unit speaks of.
     """
     host = session(deployment, machine.host)
     if host.succeeds(["systemctl", "is-active", "--quiet", SERVICE]):
@@ -32,6 +33,7 @@ def start_answerer(deployment: Deployment, machine: Machine) -> None:
     host.succeeds(["systemctl", "stop", ANSWERER])
     options = ["--quiet", "--collect", f"--unit={ANSWERER}", "--property=Type=notify"]
     options += ["--property=User=nobody", f"--property=RuntimeMaxSec={ANSWERER_LIFETIME_S}"]
+    options += [f"--property=Conflicts={SERVICE}", f"--property=Before={SERVICE}"]
     host.run(["systemd-run", *options, "python3", "-c", program_text("answer"), *map(str, PORTS)])
 
 

@@ -45,8 +45,7 @@ def cockroach_service(plan: Plan, node: Node) -> str:
 [Unit]
 Description=CockroachDB node {node.name}
 Wants=network-online.target
-After=network-online.target chrony.service {ANSWERER}
-Conflicts={ANSWERER}
+After=network-online.target chrony.service
 RequiresMountsFor={STORE_DIR}
 
 [Service]
