@@ -8,10 +8,11 @@ from tests.flows.conftest import Cloud
 
 
 def test_a_second_run_of_the_same_topology_is_refused(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlap, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(overlap, "ASK_S", 0.5)
+    monkeypatch.setattr(overlap, "PATIENCE_S", 0)
     deployment = cloud.deployment(name="overlap")
 
-    with overlap.only_run(deployment), pytest.raises(AlreadyRunning, match="Wait for it or cancel it"):  # noqa: SIM117
+    with overlap.only_run(deployment), pytest.raises(AlreadyRunning, match="Wait for it, or cancel it"):  # noqa: SIM117
         with overlap.only_run(deployment):
             raise AssertionError("both run")
 
