@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from flows.parallel import for_each
+from roachmesh.outcome import Outcome
 from tasks.cockroachdb import ensure_cockroachdb_started
 from tasks.database import ensure_initialised, wait_for_members
 from tasks.deployment import Deployment
@@ -10,12 +11,13 @@ from tasks.machines import Machine
 from tasks.sql import ensure_verify_table, read_rows, write_row
 
 
-def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> None:
+def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:
     """Start every node, initialise the cluster through the first, and wait until all are members."""
-    for_each(machines, ensure_cockroachdb_started, deployment)
+    started = for_each(machines, ensure_cockroachdb_started, deployment)
     first = machines[0]
-    ensure_initialised(deployment, first)
+    initialised = ensure_initialised(deployment, first)
     wait_for_members(deployment, first)
+    return [*started, initialised]
 
 
 def verify_sql(deployment: Deployment, machines: Sequence[Machine]) -> None:

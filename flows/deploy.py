@@ -37,19 +37,21 @@ def deploy(
     deployment = Deployment(key=key, plan=plan, credentials=credentials)
 
     with only_run(deployment):
-        show_plan(deployment)
         existing = read_resource_group(deployment)
-        operators = read_operators(deployment, existing)
+        deployment = deployment.operated_from(read_operators(deployment, existing))
+        show_plan(deployment)
 
-        ensure_resource_group(deployment, operators)
-        ensure_ssh_key(deployment)
-        ensure_certificates(deployment)
+        group = ensure_resource_group(deployment)
+        ssh_key = ensure_ssh_key(deployment)
+        authority = ensure_certificates(deployment)
 
-        regions = deploy_regions(deployment, operators)
-        peer_regions(deployment, regions)
+        regions = deploy_regions(deployment)
+        peerings = peer_regions(deployment)
         machines = [machine for region in regions for machine in region.machines]
 
         run_network_test(deployment, machines)
-        bring_up_database(deployment, machines)
+        database = bring_up_database(deployment, machines)
         verify_sql(deployment, machines)
-        show_card(deployment, machines)
+
+        in_regions = [outcome for region in regions for outcome in region.outcomes]
+        show_card(deployment, machines, [group, ssh_key, authority, *in_regions, *peerings, *database])

@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class Parallel:
-    """Tasks that run side by side; a future given to another task makes that one wait for it."""
+    """Tasks that run side by side."""
 
     def __init__(self) -> None:
         self._futures: list[PrefectFuture[Any]] = []
@@ -20,13 +20,18 @@ class Parallel:
     def start(
         self, task: Task[..., R], *inputs: Any, after: Sequence[PrefectFuture[Any]] = (), **more: Any
     ) -> PrefectFuture[R]:
-        """Start a task as soon as its inputs, and all of `after`, are there."""
+        """Start a task as soon as all of `after`, and the futures among its inputs, are there.
+
+        Prefer `after`: for every future among the inputs, Prefect asks its server once more.
+        """
         future = task.submit(*inputs, return_state=False, wait_for=list(after), **more)
         self._futures.append(future)
         return future
 
-    def join(self) -> None:
+    def join(self) -> list[Any]:
         """Wait for all, and only then raise what failed first: no sibling is left running.
+
+        Gives the results in the order of the starts.
 
         A task whose input failed never ran; its cause is raised, not that it could not run.
         """
@@ -35,13 +40,12 @@ class Parallel:
         for future in self._futures:
             if future.state.is_failed() or future.state.is_crashed() or future.state.is_cancelled():
                 future.result()
-        for future in self._futures:
-            future.result()
+        return [future.result() for future in self._futures]
 
 
 def for_each(items: Iterable[Any], task: Task[..., R], deployment: Deployment, *inputs: Any) -> list[R]:
     """Run a task for every item at once; gives the results in the items' order."""
     work = Parallel()
-    futures = [work.start(task, deployment, item, *inputs) for item in items]
-    work.join()
-    return [future.result() for future in futures]
+    for item in items:
+        work.start(task, deployment, item, *inputs)
+    return work.join()

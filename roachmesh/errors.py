@@ -6,8 +6,10 @@ RoachmeshError                message, where, advice
 │  ├─ NotConfirmed            destroy was asked for without the name            exit code 2
 │  ├─ AlreadyRunning          another run changes this topology                 exit code 2
 │  ├─ MissingProgram          this computer lacks a program                     exit code 2
+│  ├─ PrefectUnreachable      no Prefect server answers                         exit code 2
 │  ├─ BlockMissing            Prefect has no such block                         exit code 2
 │  ├─ NotDeployed             what is asked for does not exist                  exit code 10
+│  ├─ Drifted                 Azure is not as planned                           exit code 10
 │  ├─ NotOurs                 it exists and does not carry our tags             exit code 10
 │  ├─ AzureRefused            Azure said no, with its code                      exit code 10
 │  ├─ ReplaceMachine          a living machine cannot be changed so             exit code 10
@@ -78,6 +80,12 @@ class MissingProgram(Permanent):
     exit_code = 2
 
 
+class PrefectUnreachable(Permanent):
+    """No Prefect server is named, or it does not answer."""
+
+    exit_code = 2
+
+
 class BlockMissing(Permanent):
     """Prefect holds no block of that name."""
 
@@ -86,6 +94,12 @@ class BlockMissing(Permanent):
 
 class NotDeployed(Permanent):
     """What is asked for does not exist in Azure."""
+
+    exit_code = 10
+
+
+class Drifted(Permanent):
+    """Azure is not what was planned; `deploy` mends that."""
 
     exit_code = 10
 

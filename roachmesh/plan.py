@@ -4,8 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from typing import Literal
 
-from roachmesh import addressing, locations, names, refusals
-from roachmesh.errors import InvalidTopology
+from roachmesh import addressing, locations, names
 from roachmesh.topology import Access, CockroachDB, Image, Model, Region, Time, Topology
 
 JOIN_NODES_PER_REGION = 2
@@ -63,6 +62,10 @@ class Plan(Model):
         """The node that `cockroach init` is sent to, always the same one."""
         return self.regions[0].nodes[0]
 
+    def region_of(self, node: Node) -> RegionPlan:
+        """Give the region that a node stands in."""
+        return next(region for region in self.regions if region.name == node.region)
+
     @property
     def join(self) -> tuple[IPv4Address, ...]:
         """The addresses that every node is told to join, identical everywhere."""
@@ -80,22 +83,12 @@ class Plan(Model):
 
 
 def make_plan(topology: Topology) -> Plan:
-    """Derive what the topology leaves out, and refuse what cannot work.
-
-    Raises:
-        InvalidTopology: a line for each mistake, with the field's path and what to write instead.
-    """
-    try:
-        vnets = addressing.derive_vnets(region.vnet for region in topology.regions)
-    except ValueError as exc:
-        raise InvalidTopology(f"regions: {exc}; write `vnet` for each.") from exc
+    """Derive what the topology leaves out."""
+    vnets = addressing.derive_vnets(region.vnet for region in topology.regions)
     subnets = [
         region.subnet or addressing.derive_subnet(vnet)
         for region, vnet in zip(topology.regions, vnets, strict=True)
     ]
-    problems = refusals.find(topology, vnets, subnets)
-    if problems:
-        raise InvalidTopology("\n".join(problems))
     regions = tuple(map(_plan_region, topology.regions, vnets, subnets))
     return Plan(
         topology=topology.name,

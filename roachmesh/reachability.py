@@ -1,8 +1,10 @@
 """What the network test saw, and what it means."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from roachmesh.plan import Node
+from roachmesh.render.markdown import table
 from roachmesh.topology import Model
 
 
@@ -31,30 +33,51 @@ class Observation(Model):
             return f"arrives from {self.seen_as} instead of {self.source.address}"
         return None
 
-    def __str__(self) -> str:
-        return f"{self.source.name} -> {self.target.name}:{self.port} {self.problem or 'ok'}"
-
 
 def unreachable(observations: Sequence[Observation]) -> list[Observation]:
     """List the connections that do not work as they must."""
     return [observation for observation in observations if observation.problem]
 
 
+def describe(observations: Sequence[Observation]) -> list[str]:
+    """Name exactly the pairs that cannot talk; one line for two regions of which no pair can."""
+    regions: dict[tuple[str, str], list[Observation]] = defaultdict(list)
+    for seen in observations:
+        regions[seen.source.region, seen.target.region].append(seen)
+    return [line for pair in regions.values() for line in _describe_regions(pair)]
+
+
+def _describe_regions(seen: Sequence[Observation]) -> Iterator[str]:
+    """Describe what was seen from one region to another."""
+    broken, one = unreachable(seen), seen[0]
+    if len(broken) == len(seen) > 1 and len({o.problem for o in seen}) == 1:
+        nodes = len({(o.source.name, o.target.name) for o in seen})
+        yield f"{one.source.region} -> {one.target.region}: all {nodes} pairs, {_ports(seen)}: {one.problem}"
+        return
+    alike: dict[tuple[str, str, str | None], list[Observation]] = defaultdict(list)
+    for o in broken:
+        alike[o.source.name, o.target.name, o.problem].append(o)
+    for (source, target, problem), same in alike.items():
+        yield f"{source} -> {target}: {_ports(same)}: {problem}"
+
+
+def _ports(observations: Sequence[Observation]) -> str:
+    return "port " + " and ".join(str(port) for port in sorted({o.port for o in observations}))
+
+
 def as_markdown(observations: Sequence[Observation]) -> str:
     """Draw the matrix of nodes: the slowest round trip of a pair's ports in ms, or what is wrong."""
     names = list(dict.fromkeys(node.name for o in observations for node in (o.source, o.target)))
-    header = f"| from \\ to | {' | '.join(names)} |"
-    lines = [header, "|---" * (len(names) + 1) + "|"]
-    for source in names:
-        cells = [_cell(observations, source, target) for target in names]
-        lines.append(f"| {source} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    pairs: dict[tuple[str, str], list[Observation]] = defaultdict(list)
+    for o in observations:
+        pairs[o.source.name, o.target.name].append(o)
+    rows = [(source, *(_cell(pairs[source, target]) for target in names)) for source in names]
+    return table(("from \\ to, ms", *names), rows)
 
 
-def _cell(observations: Sequence[Observation], source: str, target: str) -> str:
-    pair = [o for o in observations if o.source.name == source and o.target.name == target]
-    problems = [f"{observation.port}: {observation.problem}" for observation in unreachable(pair)]
+def _cell(pair: Sequence[Observation]) -> str:
+    problems = [f"{o.port}: {o.problem}" for o in unreachable(pair)]
     if problems:
-        return f"**{', '.join(problems)}**"
-    times = [observation.round_trip_ms for observation in pair if observation.round_trip_ms is not None]
-    return f"{max(times):.2f}" if times else "·"
+        return f"🟥 {', '.join(problems)}"
+    times = [o.round_trip_ms for o in pair if o.round_trip_ms is not None]
+    return f"🟩 {max(times):.2f}" if times else ""

@@ -1,18 +1,17 @@
 """How one resource of Azure converges: read, compare, write only what differs, wait with a deadline."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.polling import LROPoller
 
-from roachmesh import names
+from roachmesh import inventory, names
 from roachmesh.drift import differences
 from roachmesh.errors import NotOurs, NotReadyYet
-from roachmesh.plan import Plan
-from roachmesh.render.azure import Body
-from roachmesh.topology import Model
+from roachmesh.inventory import Body, Resource
+from roachmesh.outcome import Outcome
 from tasks.azure_errors import azure_errors
+from tasks.deployment import Deployment
 from tasks.engine import logger
 from tasks.wait import wait_until
 
@@ -20,66 +19,68 @@ WRITE_TIMEOUT_S = 600.0
 SETTLED_STATES = ("Succeeded", "Failed", "Canceled", None)  # None: some types have no such state
 SETTLE_EVERY_S = 5.0  # Azure allows 12 reads a minute of one machine
 
-# Methods of the SDK's operations groups; `begin_create_or_update` and `create_or_update` both put.
-Get = Callable[..., Any]
-Put = Callable[..., Any]
+# Where the SDK keeps the operations on a type: one of `Deployment`'s clients, and its attribute.
+OPERATIONS = {
+    inventory.RESOURCE_GROUP: ("resources", "resource_groups"),
+    inventory.SECURITY_GROUP: ("network", "network_security_groups"),
+    inventory.ROUTE_TABLE: ("network", "route_tables"),
+    inventory.VIRTUAL_NETWORK: ("network", "virtual_networks"),
+    inventory.PEERING: ("network", "virtual_network_peerings"),
+    inventory.PUBLIC_ADDRESS: ("network", "public_ip_addresses"),
+    inventory.INTERFACE: ("network", "network_interfaces"),
+    inventory.AVAILABILITY_SET: ("compute", "availability_sets"),
+    inventory.DISK: ("compute", "disks"),
+    inventory.VIRTUAL_MACHINE: ("compute", "virtual_machines"),
+}
 
 
-class Ensured(Model):
-    """A resource that is as the plan says, and what it took."""
-
-    id: str
-    change: Literal["created", "updated", "unchanged"]
-
-
-def ensure(
-    get: Get, put: Put, path: tuple[str, ...], body: Body, *, plan: Plan, keep: tuple[str, ...] = ()
-) -> Ensured:
-    """Make a resource what `body` says.
-
-    Args:
-        get: The SDK's method that reads such a resource.
-        put: The one that writes it.
-        path: What both are told first: resource group and names.
-        body: What the resource must say; what it leaves out may be anything.
-        plan: Whose tags the resource must carry, if it can carry any.
-        keep: Properties that are lists in which items of others, by name, may stay.
+def ensure(deployment: Deployment, resource: Resource) -> Outcome:
+    """Make a resource what the plan says.
 
     Raises:
-        NotOurs: it exists and is not tagged as this topology's.
+        NotOurs: it exists and is not tagged as this topology's, although it can carry tags.
         AzureRefused, AzureBusy: from Azure.
         NotReadyYet: Azure did not finish the write in time.
     """
-    where = path[-1]
-    found = read_settled(get, path, WRITE_TIMEOUT_S)
-    if found is not None:
-        if "tags" in body:
-            require_ours(found, plan, where)
-        body = _with_kept(body, found, keep)
-        drift = differences(body, found)
-        if not is_sound(found):
-            drift.append("its last write failed")
-        if not drift:
-            return Ensured(id=found["id"], change="unchanged")
-        logger().info("%s differs: %s", where, "; ".join(drift))
-    with azure_errors(where):
-        written = put(*path, body)
-        if isinstance(written, LROPoller):
-            written = finish(written, where)
-    return Ensured(id=written.as_dict()["id"], change="updated" if found else "created")
+    found = read_settled(deployment, resource)
+    if found is None:
+        write(deployment, resource, resource.body)
+        return Outcome(what=resource.label, change="created")
+    require_ours(deployment, found, resource)
+    drift = compare(resource, found)
+    if not drift:
+        return Outcome(what=resource.label, change="unchanged")
+    logger().info("%s differs: %s", resource.label, "; ".join(drift))
+    write(deployment, resource, _with_kept(resource, found))
+    return Outcome(what=resource.label, change="updated")
 
 
-def read(get: Get, path: tuple[str, ...], **options: Any) -> Body | None:
+def compare(resource: Resource, found: Body) -> list[str]:
+    """List what a resource does not say as the plan wants it; empty when there is nothing to write."""
+    drift = differences(_with_kept(resource, found), found)
+    return drift if is_sound(found) else [*drift, "its last write failed"]
+
+
+def operations(deployment: Deployment, resource: Resource) -> Any:
+    """Give the SDK's operations on a resource's type."""
+    client, attribute = OPERATIONS[resource.type]
+    return getattr(getattr(deployment, client)(), attribute)
+
+
+def read(deployment: Deployment, resource: Resource) -> Body | None:
     """Read a resource in the wire's words; None when there is none."""
-    with azure_errors(path[-1]):
+    options = {"expand": "instanceView"} if resource.type == inventory.VIRTUAL_MACHINE else {}
+    with azure_errors(resource.label):
         try:
-            found: Body = get(*path, **options).as_dict()
+            found: Body = operations(deployment, resource).get(*resource.path, **options).as_dict()
         except ResourceNotFoundError:
             return None
     return found
 
 
-def read_settled(get: Get, path: tuple[str, ...], timeout_s: float, **options: Any) -> Body | None:
+def read_settled(
+    deployment: Deployment, resource: Resource, timeout_s: float = WRITE_TIMEOUT_S
+) -> Body | None:
     """Read a resource when no write to it is under way, or none any more: who began it may be dead.
 
     Raises:
@@ -87,12 +88,24 @@ def read_settled(get: Get, path: tuple[str, ...], timeout_s: float, **options: A
     """
 
     def settled() -> tuple[Body | None] | None:
-        found = read(get, path, **options)
+        found = read(deployment, resource)
         return (found,) if found is None or _provisioning_state(found) in SETTLED_STATES else None
 
-    what = f"{path[-1]}, which another run still writes"
+    what = f"{resource.label}, which another run still writes"
     (found,) = wait_until(settled, what=what, timeout_s=timeout_s, every_s=SETTLE_EVERY_S)
     return found
+
+
+def write(deployment: Deployment, resource: Resource, body: Body, timeout_s: float = WRITE_TIMEOUT_S) -> Body:
+    """Write a resource and wait for the end of it; gives what Azure then says of it."""
+    group = operations(deployment, resource)
+    put = getattr(group, "begin_create_or_update", None) or group.create_or_update
+    with azure_errors(resource.label):
+        written = put(*resource.path, body)
+        if isinstance(written, LROPoller):
+            written = finish(written, resource.label, timeout_s)
+        answer: Body = written.as_dict()
+    return answer
 
 
 def is_sound(found: Body) -> bool:
@@ -116,25 +129,32 @@ def finish(poller: LROPoller[Any], what: str, timeout_s: float = WRITE_TIMEOUT_S
     return poller.result()
 
 
-def require_ours(found: Body, plan: Plan, where: str) -> None:
+def require_ours(deployment: Deployment, found: Body, resource: Resource) -> None:
+    """Refuse to touch what could carry this topology's tag and does not."""
+    if "tags" in resource.body:
+        require_tag(deployment, found, resource.label)
+
+
+def require_tag(deployment: Deployment, found: Body, where: str) -> None:
     """Refuse to touch what does not carry this topology's tag."""
     owner = (found.get("tags") or {}).get(names.TAG_TOPOLOGY)
-    if owner != plan.topology:
+    if owner != deployment.plan.topology:
         whose = f"belongs to the topology {owner!r}" if owner else "was not made by Roachmesh"
         raise NotOurs(
             f"it exists and {whose}.", where=where, advice="Give the topology another name, or remove it."
         )
 
 
-def _with_kept(body: Body, found: Body, keep: tuple[str, ...]) -> Body:
-    """Add to the lists named by `keep` what others put there, since a PUT replaces the whole list."""
-    if not keep:
-        return body
-    properties = dict(body["properties"])
-    for key in keep:
+def _with_kept(resource: Resource, found: Body) -> Body:
+    """Add what others put there and may stay, since a PUT replaces everything: tags, items of lists."""
+    body = dict(resource.body)
+    if "tags" in body:
+        body["tags"] = {**(found.get("tags") or {}), **body["tags"]}
+    properties = dict(body.get("properties", {}))
+    for key in resource.keep:
         wanted = properties.get(key, [])
         ours = {item["name"] for item in wanted}
         theirs = [item for item in found.get("properties", {}).get(key, []) if item["name"] not in ours]
         if wanted or theirs:
             properties[key] = wanted + theirs
-    return {**body, "properties": properties}
+    return {**body, "properties": properties} if properties else body

@@ -2,8 +2,8 @@
 
 import csv
 
+from roachmesh.outcome import Outcome
 from roachmesh.render import chrony
-from roachmesh.topology import Model
 from tasks.deployment import Deployment
 from tasks.engine import converging, logger
 from tasks.hosts import session
@@ -16,22 +16,15 @@ SYNCHRONISE_TIMEOUT_S = 120.0
 MAX_OFFSET_S = 0.05
 
 
-class Clock(Model):
-    """How a machine keeps the time: `ptp_hyperv` or `ntp`, and how far it is off."""
-
-    source: str
-    offset_s: float
-
-
 @converging("time {machine.host.name}")
-def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Clock:
+def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Outcome:
     """Have chrony follow the one source, and wait until it does.
 
     Raises:
         NotReadyYet: the clock is not within 50 ms after 120 s.
     """
     host = session(deployment, machine.host)
-    host.ensure_packages("chrony")
+    installed = host.ensure_packages("chrony")
     time = deployment.plan.time
     has_ptp_device = host.exists(chrony.PTP_DEVICE)
     if time.source == "ptp_hyperv" and not has_ptp_device:
@@ -42,16 +35,17 @@ def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Clock:
             ", ".join(time.ntp_servers),
         )
     content = chrony.config(time, has_ptp_device=has_ptp_device)
-    host.place_files([(chrony.CONFIG_PATH, content, "0644", "root")])
-    host.ensure_service("chrony.service", files=[chrony.CONFIG_PATH])
+    placed = host.place_files([(chrony.CONFIG_PATH, content, "0644", "root")])
+    did = host.ensure_service("chrony.service", files=[chrony.CONFIG_PATH])
     offset_s = wait_until(
         lambda: _offset(host),
         what=f"the clock of {machine.host.name} within {MAX_OFFSET_S * 1000:.0f} ms",
         timeout_s=SYNCHRONISE_TIMEOUT_S,
         advice="See `chronyc sources` on the machine.",
     )
-    source = time.source if has_ptp_device else "ntp"
-    return Clock(source=source, offset_s=offset_s)
+    logger().info("the clock of %s is %.1f ms off", machine.host.name, offset_s * 1000)
+    changed = bool(placed) or did["change"] != "unchanged"
+    return host.outcome("chrony", new=installed, changed=changed)
 
 
 def _offset(host: Session) -> float | None:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from roachmesh import certificates, names
 from roachmesh.certificates import KeyPair, Purpose
+from roachmesh.outcome import Outcome
 from roachmesh.plan import Node
 from roachmesh.render import systemd
 from roachmesh.security_rules import CONSOLE_PORT
-from roachmesh.topology import Model
 from tasks.deployment import Deployment
 from tasks.engine import converging, logger
 from tasks.hosts import session
@@ -25,15 +25,8 @@ UNIT = f"{systemd.UNIT_DIR}/{systemd.SERVICE}"
 _restarting = threading.Lock()
 
 
-class Installed(Model):
-    """What a machine runs: the version, and the archive's sha256 it came from."""
-
-    version: str
-    sha256: str
-
-
 @converging("install {machine.host.name}")
-def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Installed:
+def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Outcome:
     """Place binary, certificates and unit on a machine, without starting anything.
 
     Raises:
@@ -67,7 +60,7 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> In
     changed = host.place_files(files, directories)
     if changed:
         logger().info("%s: placed %s", machine.host.name, ", ".join(changed))
-    return Installed(version=version, sha256=installed["sha256"])
+    return host.outcome(f"CockroachDB {version}", new=installed["changed"], changed=bool(changed))
 
 
 def _certificates(deployment: Deployment, host: Session, node: Node) -> list[File]:
@@ -104,8 +97,8 @@ def _reasons_to_issue(
 
 
 @converging("start {machine.host.name}")
-def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> str:
-    """Have a node running what was placed; says whether it was started, restarted or unchanged.
+def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outcome:
+    """Have a node running what was placed.
 
     Nodes are started all at once, but restarted one after the other, each ready before the next.
 
@@ -114,10 +107,11 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> str:
     """
     files = [UNIT, systemd.BINARY, *(f"{CERTIFICATES}/{name}.crt" for name in ("ca", "node", "client.node"))]
     host = session(deployment, machine.host)
-    outcome = host.ensure_service(systemd.SERVICE, files=files, restart=False)
-    if not outcome["stale"]:
-        return str(outcome["change"])
-    logger().info("%s: restarting for %s", machine.host.name, ", ".join(outcome["stale"]))
+    what = f"service {systemd.SERVICE}"
+    did = host.ensure_service(systemd.SERVICE, files=files, restart=False)
+    if not did["stale"]:
+        return host.outcome(what, new=did["change"] == "started", changed=False)
+    logger().info("%s: restarting for %s", machine.host.name, ", ".join(did["stale"]))
     with _restarting:
         was_ready = _is_ready(host)
         host.ensure_service(systemd.SERVICE, files=files)
@@ -128,7 +122,7 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> str:
                 timeout_s=READY_TIMEOUT_S,
                 advice=f"See `journalctl -u {systemd.SERVICE}` on the machine.",
             )
-    return "restarted"
+    return host.outcome(what, new=False, changed=True)
 
 
 def _is_ready(host: Session) -> bool:

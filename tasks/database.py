@@ -6,6 +6,7 @@ from typing import Any
 
 from roachmesh import certificates
 from roachmesh.errors import DatabaseBusy, DatabaseFailed, HostFailed
+from roachmesh.outcome import Outcome
 from roachmesh.render.systemd import BINARY
 from roachmesh.security_rules import SQL_PORT
 from tasks.deployment import Deployment
@@ -21,21 +22,22 @@ MEMBERS_TIMEOUT_S = 300.0
 
 
 @converging("cockroach init on {machine.host.name}")
-def ensure_initialised(deployment: Deployment, machine: Machine) -> bool:
-    """Initialise the cluster through one node, always the same; tells whether it was new.
+def ensure_initialised(deployment: Deployment, machine: Machine) -> Outcome:
+    """Initialise the cluster through one node, always the same.
 
     `cockroach init` waits by itself and is sent to no second node, or there might be two clusters.
 
     Raises:
         DatabaseFailed: the node refuses.
     """
+    what = "cluster"
     try:
         _cockroach(deployment, machine, "init", timeout_s=INITIALISE_TIMEOUT_S)
     except HostFailed as exc:
         if "already been initialized" in exc.message:
-            return False
+            return Outcome(what=what, change="unchanged")
         raise DatabaseFailed(exc.message, where=machine.host.name) from exc
-    return True
+    return Outcome(what=what, change="created")
 
 
 @judging("all nodes live")

@@ -1,6 +1,7 @@
 """What every task is told: which deployment it works for, and how to reach Azure and the secrets."""
 
 from functools import cache
+from ipaddress import IPv4Network
 from typing import TypeVar
 
 from azure.mgmt.compute import ComputeManagementClient
@@ -10,6 +11,7 @@ from prefect.blocks.core import Block
 
 from blocks import Artifacts, AzureCredentials, Certificates, SshKey
 from roachmesh.errors import BlockMissing
+from roachmesh.inventory import Inventory
 from roachmesh.plan import Plan
 from roachmesh.topology import Model
 
@@ -24,12 +26,24 @@ class Deployment(Model):
         key: Id of the root flow run, or of the run that this one continues; results are kept under it.
         credentials: Name of the `azure-credentials` block.
         artifacts: Name of the `artifacts` block.
+        operators: Where SSH may come from, as soon as preflight has found that out.
     """
 
     key: str
     plan: Plan
     credentials: str = "default"
     artifacts: str = "default"
+    operators: tuple[IPv4Network, ...] = ()
+
+    def operated_from(self, operators: tuple[IPv4Network, ...]) -> "Deployment":
+        """Give the same deployment with what preflight found out."""
+        return self.model_copy(update={"operators": operators})
+
+    @property
+    def inventory(self) -> Inventory:
+        """Give everything that the plan makes in the subscription."""
+        subscription = load_credentials(self.credentials).subscription_id
+        return Inventory(plan=self.plan, subscription_id=subscription, operators=self.operators)
 
     @property
     def resource_group(self) -> str:

@@ -7,40 +7,44 @@ from prefect.blocks.core import Block
 from blocks import Certificates, SshKey
 from roachmesh import certificates, ssh_keys
 from roachmesh.errors import BlockMissing, Permanent
+from roachmesh.inventory import VIRTUAL_MACHINE
+from roachmesh.outcome import Outcome
 from tasks.deployment import Deployment, load_block
 from tasks.engine import converging
-from tasks.resource_group import MACHINE, list_resources
+from tasks.resource_group import list_resources
 
 
 @converging("SSH key {deployment.plan.topology}")
-def ensure_ssh_key(deployment: Deployment) -> bool:
-    """Have a key for the topology's machines; tells whether it is new.
+def ensure_ssh_key(deployment: Deployment) -> Outcome:
+    """Have a key for the topology's machines.
 
     Raises:
         Permanent: the key is gone although machines exist that only it opens.
     """
+    what = "SSH key"
     if _exists(SshKey, deployment):
-        return False
+        return Outcome(what=what, change="unchanged")
     _refuse_to_replace(SshKey, deployment)
     pair = ssh_keys.generate()
     SshKey(public_key=pair.public, private_key=pair.private).save(deployment.plan.topology)
-    return True
+    return Outcome(what=what, change="created")
 
 
 @converging("certificate authority {deployment.plan.topology}")
-def ensure_certificates(deployment: Deployment) -> bool:
-    """Have an authority for the topology's database; tells whether it is new.
+def ensure_certificates(deployment: Deployment) -> Outcome:
+    """Have an authority for the topology's database.
 
     Raises:
         Permanent: the authority is gone although machines exist that trust only it.
     """
+    what = "certificate authority"
     if _exists(Certificates, deployment):
-        return False
+        return Outcome(what=what, change="unchanged")
     _refuse_to_replace(Certificates, deployment)
     authority = certificates.make_authority(deployment.plan.topology, datetime.now(UTC))
     block = Certificates(ca_certificate=authority.certificate, ca_key=authority.key)
     block.save(deployment.plan.topology)
-    return True
+    return Outcome(what=what, change="created")
 
 
 @converging("forget the secrets of {deployment.plan.topology}")
@@ -60,7 +64,7 @@ def _exists(kind: type[Block], deployment: Deployment) -> bool:
 
 
 def _refuse_to_replace(kind: type[Block], deployment: Deployment) -> None:
-    machines = [resource for resource in list_resources(deployment) if resource["type"] == MACHINE]
+    machines = [resource for resource in list_resources(deployment) if resource["type"] == VIRTUAL_MACHINE]
     if machines:
         raise Permanent(
             f"Prefect has no block {kind.get_block_type_slug()}/{deployment.plan.topology}, "

@@ -4,10 +4,21 @@ from typing import Any
 
 from roachmesh import drift, names, ssh_keys
 from roachmesh.errors import NotDeployed, ReplaceMachine
+from roachmesh.inventory import Body, Resource, provisioning
+from roachmesh.outcome import Outcome
 from roachmesh.plan import Node, RegionPlan
-from roachmesh.render import azure, cloud_init
+from roachmesh.render import cloud_init
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import Ensured, Put, ensure, finish, is_sound, read, read_settled, require_ours
+from tasks.azure_resource import (
+    ensure,
+    finish,
+    is_sound,
+    operations,
+    read,
+    read_settled,
+    require_ours,
+    write,
+)
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging, logger
 from tasks.hosts import Host, session
@@ -17,7 +28,7 @@ BOOT_TIMEOUT_S = 1200.0
 REACHABLE_TIMEOUT_S = 300.0
 
 
-class Machine(Ensured):
+class Machine(Outcome):
     """A machine that runs: the planned node and how to reach it."""
 
     node: Node
@@ -25,73 +36,32 @@ class Machine(Ensured):
 
 
 @converging("availability set {region.name}")
-def ensure_availability_set(deployment: Deployment, region: RegionPlan) -> Ensured | None:
+def ensure_availability_set(deployment: Deployment, region: RegionPlan) -> Outcome | None:
     """Make the availability set of a region without zones; None where there are zones."""
-    if region.zones:
-        return None
-    operations = deployment.compute().availability_sets
-    return ensure(
-        operations.get,
-        operations.create_or_update,
-        (deployment.resource_group, names.availability_set(region.name)),
-        azure.availability_set(deployment.plan, region),
-        plan=deployment.plan,
-    )
+    resource = deployment.inventory.availability_set(region)
+    return ensure(deployment, resource) if resource else None
 
 
 @converging("public IP {node.name}")
-def ensure_public_address(deployment: Deployment, region: RegionPlan, node: Node) -> Ensured:
+def ensure_public_address(deployment: Deployment, region: RegionPlan, node: Node) -> Outcome:
     """Make a node's public address."""
-    operations = deployment.network().public_ip_addresses
-    return ensure(
-        operations.get,
-        operations.begin_create_or_update,
-        (deployment.resource_group, names.public_address(node.name)),
-        azure.public_address(deployment.plan, region),
-        plan=deployment.plan,
-    )
+    return ensure(deployment, deployment.inventory.public_address(region, node))
 
 
 @converging("NIC {node.name}")
-def ensure_interface(
-    deployment: Deployment, region: RegionPlan, node: Node, network: Ensured, public_address: Ensured
-) -> Ensured:
+def ensure_interface(deployment: Deployment, region: RegionPlan, node: Node) -> Outcome:
     """Make a node's network interface at its planned address."""
-    operations = deployment.network().network_interfaces
-    return ensure(
-        operations.get,
-        operations.begin_create_or_update,
-        (deployment.resource_group, names.interface(node.name)),
-        azure.interface(
-            deployment.plan, region, node, f"{network.id}/subnets/{names.SUBNET}", public_address.id
-        ),
-        plan=deployment.plan,
-    )
+    return ensure(deployment, deployment.inventory.interface(region, node))
 
 
 @converging("data disk {node.name}")
-def ensure_data_disk(deployment: Deployment, region: RegionPlan, node: Node) -> Ensured:
+def ensure_data_disk(deployment: Deployment, region: RegionPlan, node: Node) -> Outcome:
     """Make the disk that holds a node's store."""
-    operations = deployment.compute().disks
-    return ensure(
-        operations.get,
-        operations.begin_create_or_update,
-        (deployment.resource_group, names.data_disk(node.name)),
-        azure.data_disk(deployment.plan, region, node),
-        plan=deployment.plan,
-    )
+    return ensure(deployment, deployment.inventory.data_disk(region, node))
 
 
 @converging("VM {node.name}")
-def ensure_virtual_machine(
-    deployment: Deployment,
-    region: RegionPlan,
-    node: Node,
-    *,
-    interface: Ensured,
-    data_disk: Ensured,
-    availability_set: Ensured | None,
-) -> Machine:
+def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Node) -> Machine:
     """Make a node's machine and have it running.
 
     A machine that exists is never written again, since Azure refuses most changes and the rest
@@ -101,34 +71,26 @@ def ensure_virtual_machine(
         ReplaceMachine: it differs in what cannot be changed.
         NotReadyYet: it is still being made, started or deleted after 20 minutes.
     """
-    machines = deployment.compute().virtual_machines
-    path = (deployment.resource_group, node.name)
-    body = azure.virtual_machine(
-        deployment.plan,
-        region,
-        node,
-        interface_id=interface.id,
-        data_disk_id=data_disk.id,
-        availability_set_id=availability_set.id if availability_set else None,
-    )
-    found = read_settled(machines.get, path, BOOT_TIMEOUT_S, expand="instanceView")
+    resource = deployment.inventory.virtual_machine(region, node)
+    found = read_settled(deployment, resource, BOOT_TIMEOUT_S)
     if found is None:
-        return _create(deployment, node, body)
-    require_ours(found, deployment.plan, node.name)
-    differing = drift.differences(body, found)
+        return _create(deployment, region, node, resource)
+    require_ours(deployment, found, resource)
+    differing = drift.differences(resource.body, found)
     if differing:
         raise ReplaceMachine(
             f"the machine differs from the plan: {'; '.join(differing)}.",
             where=node.name,
             advice="Change the topology back, or delete this machine and deploy again.",
         )
-    state = _power_state(found) if is_sound(found) else "broken off in the making"
+    state = power_state(found) if is_sound(found) else "broken off in the making"
     if state == "running":
-        return _machine(deployment, node, found, "unchanged")
+        return _machine(deployment, region, node, found, "unchanged")
     logger().info("%s is %s: starting it", node.name, state)
     with azure_errors(node.name):
-        finish(machines.begin_start(*path), node.name, BOOT_TIMEOUT_S)
-    return _machine(deployment, node, found, "updated")
+        begun = operations(deployment, resource).begin_start(*resource.path)
+        finish(begun, node.name, BOOT_TIMEOUT_S)
+    return _machine(deployment, region, node, found, "updated")
 
 
 def read_machine(deployment: Deployment, node: Node) -> Machine:
@@ -137,12 +99,19 @@ def read_machine(deployment: Deployment, node: Node) -> Machine:
     Raises:
         NotDeployed: there is no such machine.
     """
-    path = (deployment.resource_group, node.name)
-    found = read(deployment.compute().virtual_machines.get, path)
+    region = deployment.plan.region_of(node)
+    resource = deployment.inventory.virtual_machine(region, node)
+    found = read(deployment, resource)
     if found is None:
         raise NotDeployed("there is no such machine.", where=node.name, advice="Deploy the topology first.")
-    require_ours(found, deployment.plan, node.name)
-    return _machine(deployment, node, found, "unchanged")
+    require_ours(deployment, found, resource)
+    return _machine(deployment, region, node, found, "unchanged")
+
+
+@judging("find {node.name}")
+def find_machine(deployment: Deployment, node: Node) -> Machine:
+    """Find out how to reach a machine that exists."""
+    return read_machine(deployment, node)
 
 
 @judging("SSH {machine.host.name}")
@@ -164,30 +133,22 @@ def wait_until_reachable(deployment: Deployment, machine: Machine) -> None:
     opened.run(["cloud-init", "status", "--wait"], timeout_s=int(REACHABLE_TIMEOUT_S))
 
 
-def _create(deployment: Deployment, node: Node, body: azure.Body) -> Machine:
+def _create(deployment: Deployment, region: RegionPlan, node: Node, resource: Resource) -> Machine:
     """Write a new machine with its host key: the private half in custom data, the public one in a tag."""
     host_key = ssh_keys.generate()
+    first_boot = provisioning(node, deployment.ssh_key().public_key, cloud_init.custom_data(host_key))
     body = {
-        **body,
-        "tags": {**body["tags"], names.TAG_HOST_KEY: host_key.public},
-        "properties": {
-            **body["properties"],
-            "osProfile": azure.provisioning(
-                node, deployment.ssh_key().public_key, cloud_init.custom_data(host_key)
-            ),
-        },
+        **resource.body,
+        "tags": {**resource.body["tags"], names.TAG_HOST_KEY: host_key.public},
+        "properties": {**resource.body["properties"], "osProfile": first_boot},
     }
-    put: Put = deployment.compute().virtual_machines.begin_create_or_update
-    with azure_errors(node.name):
-        poller = put(deployment.resource_group, node.name, body)
-        written = finish(poller, node.name, BOOT_TIMEOUT_S).as_dict()
-    return _machine(deployment, node, written, "created")
+    written = write(deployment, resource, body, BOOT_TIMEOUT_S)
+    return _machine(deployment, region, node, written, "created")
 
 
-def _machine(deployment: Deployment, node: Node, found: azure.Body, change: Any) -> Machine:
+def _machine(deployment: Deployment, region: RegionPlan, node: Node, found: Body, change: Any) -> Machine:
     """Describe a machine by what Azure says of it, its public address included."""
-    path = (deployment.resource_group, names.public_address(node.name))
-    public = read(deployment.network().public_ip_addresses.get, path)
+    public = read(deployment, deployment.inventory.public_address(region, node))
     if public is None:
         raise NotDeployed("its public address is gone.", where=node.name, advice="Deploy the topology again.")
     host_key = found["tags"].get(names.TAG_HOST_KEY)
@@ -198,10 +159,11 @@ def _machine(deployment: Deployment, node: Node, found: azure.Body, change: Any)
             advice="Write the tag back if you have it, or delete this machine and deploy again.",
         )
     host = Host(name=node.name, address=public["properties"]["ipAddress"], host_key=host_key)
-    return Machine(id=found["id"], change=change, node=node, host=host)
+    return Machine(what=f"VM {node.name}", change=change, node=node, host=host)
 
 
-def _power_state(found: azure.Body) -> str:
+def power_state(found: Body) -> str:
+    """Read from a machine's instance view whether it runs: "running", "deallocated", "unknown" ..."""
     statuses = found["properties"].get("instanceView", {}).get("statuses", [])
     codes = [status["code"] for status in statuses]
     states = [code.removeprefix("PowerState/") for code in codes if code.startswith("PowerState/")]

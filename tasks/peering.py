@@ -4,11 +4,11 @@ import threading
 from collections import defaultdict
 from contextlib import ExitStack
 
-from roachmesh import names
+from roachmesh.inventory import Resource
+from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
-from roachmesh.render import azure
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import Ensured, ensure, finish, read
+from tasks.azure_resource import ensure, finish, operations, read
 from tasks.deployment import Deployment
 from tasks.engine import converging
 from tasks.wait import wait_until
@@ -20,19 +20,10 @@ _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @converging("peering {left.name} <-> {right.name}")
-def ensure_peering(
-    deployment: Deployment, left: RegionPlan, right: RegionPlan, left_id: str, right_id: str
-) -> tuple[Ensured, Ensured]:
+def ensure_peering(deployment: Deployment, left: RegionPlan, right: RegionPlan) -> tuple[Outcome, Outcome]:
     """Peer two virtual networks, in both directions.
 
     Azure keeps one peering per direction; the second one is what makes both `Connected`.
-
-    Args:
-        deployment: Whose plan it is.
-        left: One region.
-        right: The other.
-        left_id: Resource id of the one's virtual network.
-        right_id: Resource id of the other's.
 
     Returns:
         The two halves, left-to-right first.
@@ -42,48 +33,31 @@ def ensure_peering(
         NotReadyYet: they are not connected after 120 s (5-15 expected).
     Source: "Virtual network peering" in the Azure documentation.
     """
+    inventory = deployment.inventory
+    there, back = inventory.peering(left, right), inventory.peering(right, left)
     with ExitStack() as held:
-        for network in sorted((left_id, right_id)):
+        for network in sorted(inventory.virtual_network(region).id for region in (left, right)):
             held.enter_context(_locks[network])
-        _delete_disconnected(deployment, left, right)
-        _delete_disconnected(deployment, right, left)
-        halves = (_half(deployment, left, right, right_id), _half(deployment, right, left, left_id))
-    if any(half.change != "unchanged" for half in halves):
-        _wait_until_connected(deployment, left, right)
-        _wait_until_connected(deployment, right, left)
-    return halves
+        _delete_disconnected(deployment, there)
+        _delete_disconnected(deployment, back)
+        outcomes = (ensure(deployment, there), ensure(deployment, back))
+    if any(outcome.change != "unchanged" for outcome in outcomes):
+        _wait_until_connected(deployment, there)
+        _wait_until_connected(deployment, back)
+    return outcomes
 
 
-def _delete_disconnected(deployment: Deployment, here: RegionPlan, there: RegionPlan) -> None:
+def _delete_disconnected(deployment: Deployment, half: Resource) -> None:
     """Delete a half whose other half was deleted: Azure connects it to no new one."""
-    peerings = deployment.network().virtual_network_peerings
-    path = _path(deployment, here, there)
-    found = read(peerings.get, path)
+    found = read(deployment, half)
     if found and found["properties"].get("peeringState") == "Disconnected":
-        with azure_errors(path[-1]):
-            finish(peerings.begin_delete(*path), path[-1])
+        with azure_errors(half.label):
+            finish(operations(deployment, half).begin_delete(*half.path), half.label)
 
 
-def _half(deployment: Deployment, here: RegionPlan, there: RegionPlan, remote_id: str) -> Ensured:
-    operations = deployment.network().virtual_network_peerings
-    return ensure(
-        operations.get,
-        operations.begin_create_or_update,
-        _path(deployment, here, there),
-        azure.peering(remote_id),
-        plan=deployment.plan,
-    )
-
-
-def _wait_until_connected(deployment: Deployment, here: RegionPlan, there: RegionPlan) -> None:
+def _wait_until_connected(deployment: Deployment, half: Resource) -> None:
     def is_connected() -> bool | None:
-        found = read(deployment.network().virtual_network_peerings.get, _path(deployment, here, there))
+        found = read(deployment, half)
         return True if found and found["properties"].get("peeringState") == "Connected" else None
 
-    wait_until(
-        is_connected, what=f"peering {here.name} -> {there.name} Connected", timeout_s=CONNECT_TIMEOUT_S
-    )
-
-
-def _path(deployment: Deployment, here: RegionPlan, there: RegionPlan) -> tuple[str, str, str]:
-    return (deployment.resource_group, names.virtual_network(here.name), names.peering(there.name))
+    wait_until(is_connected, what=f"{half.label} Connected", timeout_s=CONNECT_TIMEOUT_S)

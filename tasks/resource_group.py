@@ -1,19 +1,18 @@
 """The resource group: it holds everything of a topology, and remembers who operates it."""
 
-from collections.abc import Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
 from roachmesh import names
-from roachmesh.render import azure
+from roachmesh.inventory import VIRTUAL_MACHINE
+from roachmesh.outcome import Outcome
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import Ensured, ensure, finish, read, require_ours
+from tasks.azure_resource import ensure, finish, read, require_tag
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging
 
 DELETE_TIMEOUT_S = 1800.0
-MACHINE = "Microsoft.Compute/virtualMachines"
 
 
 class ResourceGroup(Model):
@@ -30,11 +29,10 @@ def read_resource_group(deployment: Deployment) -> ResourceGroup | None:
     Raises:
         NotOurs: a group of that name exists and was not made by this topology.
     """
-    name = deployment.resource_group
-    found = read(deployment.resources().resource_groups.get, (name,))
+    found = read(deployment, deployment.inventory.resource_group())
     if found is None:
         return None
-    require_ours(found, deployment.plan, name)
+    require_tag(deployment, found, deployment.resource_group)
     operators = found["tags"].get(names.TAG_OPERATOR, "")
     return ResourceGroup(
         operators=tuple(map(IPv4Network, filter(None, operators.split(",")))),
@@ -43,16 +41,9 @@ def read_resource_group(deployment: Deployment) -> ResourceGroup | None:
 
 
 @converging("resource group {deployment.resource_group}")
-def ensure_resource_group(deployment: Deployment, operators: Sequence[IPv4Network]) -> Ensured:
-    """Make the resource group, tagged as ours; `operators` is where SSH may come from."""
-    groups = deployment.resources().resource_groups
-    return ensure(
-        groups.get,
-        groups.create_or_update,
-        (deployment.resource_group,),
-        azure.resource_group(deployment.plan, operators),
-        plan=deployment.plan,
-    )
+def ensure_resource_group(deployment: Deployment) -> Outcome:
+    """Make the resource group, tagged as ours, where our tags remember who operates it."""
+    return ensure(deployment, deployment.inventory.resource_group())
 
 
 @converging("delete resource group {deployment.resource_group}")
@@ -64,16 +55,16 @@ def delete_resource_group(deployment: Deployment) -> int:
     """
     name = deployment.resource_group
     groups = deployment.resources().resource_groups
-    found = read(groups.get, (name,))
+    found = read(deployment, deployment.inventory.resource_group())
     if found is None:
         return 0
-    require_ours(found, deployment.plan, name)
+    require_tag(deployment, found, name)
     resources = list_resources(deployment)
-    machines = {resource["id"].lower() for resource in resources if resource["type"] == MACHINE}
+    machines = {resource["id"].lower() for resource in resources if resource["type"] == VIRTUAL_MACHINE}
     for resource in resources:
         # A machine's system disk is made by Azure, and carries no tags: it counts as the machine's.
         if resource.get("managedBy", "").lower() not in machines:
-            require_ours(resource, deployment.plan, resource["name"])
+            require_tag(deployment, resource, resource["name"])
     with azure_errors(name):
         finish(groups.begin_delete(name), name, DELETE_TIMEOUT_S)
     return len(resources)

@@ -14,6 +14,7 @@ import paramiko
 
 from roachmesh import remote
 from roachmesh.errors import HostBusy, HostFailed, HostUnreachable
+from roachmesh.outcome import Outcome
 
 TIMEOUT_S = 120
 SERVICE_TIMEOUT_S = 900  # a node's recovery at its start may be slow
@@ -106,15 +107,24 @@ class Session:
             shell = "/usr/sbin/nologin"
             self.run(["useradd", "--system", "--user-group", "--home-dir", home, "--shell", shell, name])
 
-    def ensure_packages(self, *packages: str) -> None:
-        """Have Debian packages installed; apt is asked only when dpkg says that one is missing."""
+    def ensure_packages(self, *packages: str) -> bool:
+        """Have Debian packages installed; apt is asked only when dpkg says that one is missing.
+
+        Tells whether that was so.
+        """
         states = self._run(["dpkg-query", "--show", "--showformat=${db:Status-Status} ", *packages])
         if states["exit_code"] == 0 and set(states["output"].split()) == {"installed"}:
-            return
+            return False
         lock = "DPkg::Lock::Timeout=300"
         self.run(["apt-get", "update", "-qq", "-o", lock], timeout_s=APT_TIMEOUT_S)
         install = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "-qq", "-o", lock]
         self.run([*install, *packages], timeout_s=APT_TIMEOUT_S)
+        return True
+
+    def outcome(self, what: str, *, new: bool, changed: bool) -> Outcome:
+        """Say what came of a thing on this machine."""
+        change: Any = "created" if new else "updated" if changed else "unchanged"
+        return Outcome(what=f"{what} on {self.name}", change=change)
 
     @property
     def is_open(self) -> bool:

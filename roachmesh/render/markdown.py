@@ -1,42 +1,37 @@
 """What a run page shows, as Markdown."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 
+from roachmesh.outcome import Outcome
 from roachmesh.plan import Plan
 
 
-def plan(plan: Plan) -> str:
-    """List everything that will exist, region by region."""
-    lines = [
-        f"# {plan.topology}",
-        "",
-        f"CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes in {len(plan.regions)} regions, "
-        f"{len(plan.peerings)} peerings, resource group `{plan.resource_group}`.",
-        "",
-        "| region | location | VNet | nodes | machine | address | zone |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {region.name} | {region.location} | {region.vnet} | {node.name} | {region.size} "
-        f"| {node.address} | {node.zone or 'none'} |"
-        for region in plan.regions
-        for node in region.nodes
-    ]
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Write a table; a cell's own bars are kept apart from the table's."""
+    header = list(header)
+    cells = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def changes(outcomes: Sequence[Outcome]) -> str:
+    """Count what was created, updated and left alone, and name what was not."""
+    counts = Counter(outcome.change for outcome in outcomes)
+    lines = [f"{counts['created']} created, {counts['updated']} updated, {counts['unchanged']} unchanged."]
+    changed = [(one.what, one.change) for one in outcomes if one.change != "unchanged"]
+    if changed:
+        lines += ["", table(("what", "change"), changed)]
     return "\n".join(lines)
 
 
 def card(plan: Plan, addresses: Mapping[str, IPv4Address]) -> str:
     """Say how to reach a deployment; `addresses` are the public ones by node name."""
-    lines = [
-        f"# {plan.topology} is up",
-        "",
-        "SQL shell: `roachmesh sql TOPOLOGY.yaml`; a machine: `roachmesh ssh TOPOLOGY.yaml REGION/NUMBER`.",
-        "",
-        "| node | private address | public address (SSH) | locality |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {node.name} | {node.address} | {addresses[node.name]} | {node.locality} |" for node in plan.nodes
-    ]
-    return "\n".join(lines)
+    rows = [(node.name, str(node.address), str(addresses[node.name]), node.locality) for node in plan.nodes]
+    return "\n\n".join(
+        (
+            f"# {plan.topology} is up",
+            "SQL: `roachmesh sql TOPOLOGY.yaml`; a machine: `roachmesh ssh TOPOLOGY.yaml REGION/NUMBER`.",
+            table(("node", "private address", "public address (SSH)", "locality"), rows),
+        )
+    )

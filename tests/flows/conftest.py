@@ -42,8 +42,8 @@ class Cloud:
     def deployment(self, **fields: Any) -> Deployment:
         """A deployment of a topology with these fields, its resource group and keys made already."""
         plan = make_plan(topology.parse(fields))
-        made = Deployment(key="test", plan=plan, credentials=self.credentials)
-        ensure_resource_group.fn(made, OPERATORS)
+        made = Deployment(key="test", plan=plan, credentials=self.credentials, operators=OPERATORS)
+        ensure_resource_group.fn(made)
         ensure_ssh_key.fn(made)
         ensure_certificates.fn(made)
         return made

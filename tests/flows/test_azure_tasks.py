@@ -7,8 +7,8 @@ import pytest
 
 from roachmesh import names
 from roachmesh.errors import NotOurs, ReplaceMachine
+from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
-from tasks.azure_resource import Ensured
 from tasks.deployment import Deployment
 from tasks.machines import (
     Machine,
@@ -33,38 +33,36 @@ class Stage:
     def __init__(self, deployment: Deployment, region: RegionPlan) -> None:
         self.deployment, self.region, self.node = deployment, region, region.nodes[0]
 
-    def security_group(self) -> Ensured:
-        return ensure_security_group.fn(self.deployment, self.region, OPERATORS)
+    def security_group(self) -> Outcome:
+        return ensure_security_group.fn(self.deployment, self.region)
 
-    def route_table(self) -> Ensured:
+    def route_table(self) -> Outcome:
         return ensure_route_table.fn(self.deployment, self.region)
 
-    def network(self) -> Ensured:
-        group, table = self.security_group(), self.route_table()
-        return ensure_virtual_network.fn(self.deployment, self.region, group, table)
+    def network(self) -> Outcome:
+        self.security_group()
+        self.route_table()
+        return ensure_virtual_network.fn(self.deployment, self.region)
 
-    def availability_set(self) -> Ensured | None:
+    def availability_set(self) -> Outcome | None:
         return ensure_availability_set.fn(self.deployment, self.region)
 
-    def public_address(self) -> Ensured:
+    def public_address(self) -> Outcome:
         return ensure_public_address.fn(self.deployment, self.region, self.node)
 
-    def interface(self) -> Ensured:
-        network, address = self.network(), self.public_address()
-        return ensure_interface.fn(self.deployment, self.region, self.node, network, address)
+    def interface(self) -> Outcome:
+        self.network()
+        self.public_address()
+        return ensure_interface.fn(self.deployment, self.region, self.node)
 
-    def data_disk(self) -> Ensured:
+    def data_disk(self) -> Outcome:
         return ensure_data_disk.fn(self.deployment, self.region, self.node)
 
     def machine(self) -> Machine:
-        return ensure_virtual_machine.fn(
-            self.deployment,
-            self.region,
-            self.node,
-            interface=self.interface(),
-            data_disk=self.data_disk(),
-            availability_set=self.availability_set(),
-        )
+        self.interface()
+        self.data_disk()
+        self.availability_set()
+        return ensure_virtual_machine.fn(self.deployment, self.region, self.node)
 
 
 def stage(cloud: Cloud, topology: str, region: dict[str, Any] = EASTUS) -> Stage:
@@ -77,7 +75,7 @@ def stage(cloud: Cloud, topology: str, region: dict[str, Any] = EASTUS) -> Stage
     ["security_group", "route_table", "network", "public_address", "interface", "data_disk", "machine"],
 )
 def test_it_is_created_when_absent_and_left_alone_the_second_time(cloud: Cloud, step: str) -> None:
-    ensure: Callable[[], Ensured] = getattr(stage(cloud, f"twice-{step.replace('_', '-')}"), step)
+    ensure: Callable[[], Outcome] = getattr(stage(cloud, f"twice-{step.replace('_', '-')}"), step)
 
     assert ensure().change == "created"
     assert cloud.writes_during(lambda: ensure()) == []
@@ -101,10 +99,11 @@ def test_a_region_with_zones_needs_no_availability_set(cloud: Cloud) -> None:
 def test_two_networks_are_peered_in_both_directions_once(cloud: Cloud) -> None:
     deployment = cloud.deployment(name="peered", regions=[EASTUS, WESTUS])
     left, right = deployment.plan.regions
-    ids = [Stage(deployment, region).network().id for region in (left, right)]
+    for region in (left, right):
+        Stage(deployment, region).network()
 
-    first = ensure_peering.fn(deployment, left, right, *ids)
-    second = ensure_peering.fn(deployment, left, right, *ids)
+    first = ensure_peering.fn(deployment, left, right)
+    second = ensure_peering.fn(deployment, left, right)
 
     assert [half.change for half in first] == ["created", "created"]
     assert [half.change for half in second] == ["unchanged", "unchanged"]
@@ -113,13 +112,14 @@ def test_two_networks_are_peered_in_both_directions_once(cloud: Cloud) -> None:
 def test_a_peering_half_that_was_deleted_comes_back(cloud: Cloud) -> None:
     deployment = cloud.deployment(name="half", regions=[EASTUS, WESTUS])
     left, right = deployment.plan.regions
-    ids = [Stage(deployment, region).network().id for region in (left, right)]
-    ensure_peering.fn(deployment, left, right, *ids)
+    for region in (left, right):
+        Stage(deployment, region).network()
+    ensure_peering.fn(deployment, left, right)
     cloud.azure.network.virtual_network_peerings.begin_delete(
         deployment.resource_group, names.virtual_network("eastus"), names.peering("westus")
     ).result()
 
-    healed = ensure_peering.fn(deployment, left, right, *ids)
+    healed = ensure_peering.fn(deployment, left, right)
 
     assert healed[0].change == "created"
 
@@ -186,7 +186,7 @@ def test_the_group_remembers_its_operators(cloud: Cloud) -> None:
 
     assert existing
     assert existing.operators == OPERATORS
-    assert ensure_resource_group.fn(deployment, OPERATORS).change == "unchanged"
+    assert ensure_resource_group.fn(deployment).change == "unchanged"
 
 
 def test_a_machine_is_never_written_again_but_reported(cloud: Cloud) -> None:
@@ -226,3 +226,17 @@ def test_destroying_takes_everything_and_then_nothing(cloud: Cloud) -> None:
 
     assert delete_resource_group.fn(region.deployment) == 8
     assert delete_resource_group.fn(region.deployment) == 0
+
+
+def test_a_tag_of_somebody_else_survives_our_writes(cloud: Cloud) -> None:
+    region = stage(cloud, "their-tag")
+    region.security_group()
+    path = (region.deployment.resource_group, names.security_group("eastus"))
+    groups: Any = cloud.azure.network.network_security_groups
+    found = groups.get(*path).as_dict()
+    found["tags"]["department"] = "payments"
+    found["properties"]["securityRules"] = []
+    groups.begin_create_or_update(*path, found).result()
+
+    assert region.security_group().change == "updated"
+    assert groups.get(*path).tags["department"] == "payments"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roachmesh import topology
+from roachmesh import cost, prices, topology
+from roachmesh.inventory import Inventory
 from roachmesh.plan import make_plan
-from roachmesh.render import azure, chrony, cloud_init, markdown, systemd
+from roachmesh.render import chrony, cloud_init, plan, systemd
 from roachmesh.ssh_keys import SshKeyPair
 from roachmesh.topology import Time
 
@@ -18,21 +19,21 @@ GOLDEN = Path(__file__).parent / "golden"
 PLAN = make_plan(topology.DEFAULT)
 REGION = PLAN.regions[0]
 NODE = REGION.nodes[0]
-OPERATORS = [IPv4Network("203.0.113.7/32")]
+OPERATORS = (IPv4Network("203.0.113.7/32"),)
+PLANNED = Inventory(plan=PLAN, subscription_id="11111111-2222-3333-4444-555555555555", operators=OPERATORS)
 
 RENDERED = {
-    "security_group.json": azure.security_group(PLAN, REGION, OPERATORS),
-    "virtual_network.json": azure.virtual_network(PLAN, REGION, "/nsg", "/rt"),
-    "interface.json": azure.interface(PLAN, REGION, NODE, "/vnet/subnets/nodes", "/pip"),
-    "virtual_machine.json": azure.virtual_machine(
-        PLAN, REGION, NODE, interface_id="/nic", data_disk_id="/disk", availability_set_id=None
-    ),
-    "resource_group.json": azure.resource_group(PLAN, OPERATORS),
+    "security_group.json": PLANNED.security_group(REGION).body,
+    "virtual_network.json": PLANNED.virtual_network(REGION).body,
+    "interface.json": PLANNED.interface(REGION, NODE).body,
+    "virtual_machine.json": PLANNED.virtual_machine(REGION, NODE).body,
+    "resource_group.json": PLANNED.resource_group().body,
+    "peering.json": PLANNED.peering(*PLAN.peerings[0]).body,
     "cockroach.service": systemd.cockroach_service(PLAN, NODE),
     "store.mount": systemd.store_mount("/dev/disk/azure/data/by-lun/0"),
     "chrony_ptp.conf": chrony.config(Time(), has_ptp_device=True),
     "chrony_ntp.conf": chrony.config(Time(), has_ptp_device=False),
-    "plan.md": markdown.plan(PLAN),
+    "plan.md": plan.markdown(PLANNED, cost.estimate(PLAN, prices.shipped())),
 }
 
 
@@ -59,7 +60,7 @@ def test_the_host_key_stands_in_the_custom_data_and_nowhere_else() -> None:
 
 
 def test_the_rules_end_with_a_denial_of_everything() -> None:
-    rules = azure.security_group(PLAN, REGION, OPERATORS)["properties"]["securityRules"]
+    rules = PLANNED.security_group(REGION).body["properties"]["securityRules"]
 
     assert rules[-1]["properties"]["priority"] == 4096
     assert rules[-1]["properties"]["access"] == "Deny"
@@ -67,9 +68,10 @@ def test_the_rules_end_with_a_denial_of_everything() -> None:
 
 
 def test_two_operators_are_written_as_a_list() -> None:
-    two = [*OPERATORS, IPv4Network("198.51.100.0/24")]
+    two = (*OPERATORS, IPv4Network("198.51.100.0/24"))
+    planned = PLANNED.model_copy(update={"operators": two})
 
-    rule = azure.security_group(PLAN, REGION, two)["properties"]["securityRules"][0]["properties"]
+    rule = planned.security_group(REGION).body["properties"]["securityRules"][0]["properties"]
 
     assert rule["sourceAddressPrefixes"] == ["203.0.113.7/32", "198.51.100.0/24"]
     assert "sourceAddressPrefix" not in rule

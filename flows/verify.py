@@ -1,0 +1,37 @@
+"""Verify a topology: is it what was planned, and does it work?"""
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.database import verify_sql
+from flows.network_test import run_network_test
+from flows.parallel import for_each
+from roachmesh.plan import make_plan
+from roachmesh.topology import DEFAULT, Topology
+from tasks.database import wait_for_members
+from tasks.deployment import Deployment
+from tasks.drift import compare_with_plan, judge_drift
+from tasks.machines import find_machine
+from tasks.preflight import read_operators
+from tasks.resource_group import read_resource_group
+
+
+@flow(name="verify", flow_run_name="verify {topology.name}")
+def verify(topology: Topology = DEFAULT, credentials: str = "default") -> None:
+    """Prove that what is deployed is as planned, and works; only a row per region is written.
+
+    Args:
+        topology: The topology that was deployed.
+        credentials: Name of the azure-credentials block to use.
+    """
+    deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
+    existing = read_resource_group(deployment)
+    deployment = deployment.operated_from(read_operators(deployment, existing))
+
+    findings = compare_with_plan(deployment)
+    machines = for_each(deployment.plan.nodes, find_machine, deployment)
+
+    run_network_test(deployment, machines)
+    wait_for_members(deployment, machines[0])
+    verify_sql(deployment, machines)
+    judge_drift(deployment, findings)

@@ -1,0 +1,301 @@
+"""Everything that a plan makes in Azure: each resource's place and its body, in the wire's own words.
+
+What a body says is what a deployment compares with and writes; fields it leaves out are Azure's.
+"""
+
+import base64
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from typing import Any
+
+from pydantic import Field
+
+from roachmesh import names, security_rules
+from roachmesh.plan import Node, Plan, RegionPlan
+from roachmesh.topology import Model
+
+Body = dict[str, Any]
+
+RESOURCE_GROUP = "Microsoft.Resources/resourceGroups"
+SECURITY_GROUP = "Microsoft.Network/networkSecurityGroups"
+ROUTE_TABLE = "Microsoft.Network/routeTables"
+VIRTUAL_NETWORK = "Microsoft.Network/virtualNetworks"
+PEERING = "Microsoft.Network/virtualNetworks/virtualNetworkPeerings"
+PUBLIC_ADDRESS = "Microsoft.Network/publicIPAddresses"
+INTERFACE = "Microsoft.Network/networkInterfaces"
+AVAILABILITY_SET = "Microsoft.Compute/availabilitySets"
+DISK = "Microsoft.Compute/disks"
+VIRTUAL_MACHINE = "Microsoft.Compute/virtualMachines"
+
+# What people call these types, in the order in which they are made.
+LABELS = {
+    RESOURCE_GROUP: "resource group",
+    SECURITY_GROUP: "NSG",
+    ROUTE_TABLE: "route table",
+    VIRTUAL_NETWORK: "VNet",
+    PEERING: "peering",
+    PUBLIC_ADDRESS: "public IP",
+    INTERFACE: "NIC",
+    AVAILABILITY_SET: "availability set",
+    DISK: "data disk",
+    VIRTUAL_MACHINE: "VM",
+}
+
+
+class Resource(Model):
+    """One resource as the plan wants it.
+
+    Attributes:
+        type: Azure's name of its type.
+        id: Its resource id.
+        path: What finds it: the resource group's name, then its parent's, if any, then its own.
+        region: The region it stands in; None for the group.
+        details: What a reader of the plan looks for in its body.
+        body: What it must say.
+        when_well: What Azure adds to that while nothing is wrong with it; nobody can write this.
+        keep: Properties that are lists in which items of others, by name, may stay.
+    """
+
+    type: str
+    id: str
+    path: tuple[str, ...]
+    region: str | None
+    details: str
+    body: Body
+    when_well: Body = Field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What people call it: "NSG nsg-eastus"."""
+        return f"{LABELS[self.type]} {'/'.join(self.path[1:] or self.path)}"
+
+
+class Inventory(Model):
+    """What a plan makes in a subscription; `operators` is where SSH may come from."""
+
+    plan: Plan
+    subscription_id: str
+    operators: tuple[IPv4Network, ...]
+
+    def everything(self) -> Iterator[Resource]:
+        """Give all resources, each after those that it refers to."""
+        yield self.resource_group()
+        for region in self.plan.regions:
+            yield from self._region(region)
+        for left, right in self.plan.peerings:
+            yield self.peering(left, right)
+            yield self.peering(right, left)
+
+    def networking(self) -> Iterator[Resource]:
+        """Give those of them that decide whether nodes reach each other."""
+        silent = (RESOURCE_GROUP, AVAILABILITY_SET, DISK)
+        return (resource for resource in self.everything() if resource.type not in silent)
+
+    def resource_group(self) -> Resource:
+        """Describe the resource group; it remembers where SSH may come from."""
+        tags = {**self._tags, names.TAG_OPERATOR: ",".join(map(str, self.operators))}
+        return Resource(
+            type=RESOURCE_GROUP,
+            id=self._group_id,
+            path=(self.plan.resource_group,),
+            region=None,
+            details=self.plan.location,
+            body={"location": self.plan.location, "tags": tags},
+        )
+
+    def security_group(self, region: RegionPlan) -> Resource:
+        """Describe a region's network security group with all of our rules."""
+        rules = security_rules.vm_region(region.subnet, self.plan.subnets, self.operators)
+        properties = {"securityRules": [security_rules.as_azure(rule) for rule in rules]}
+        details = ", ".join(rule.name for rule in rules)
+        return self._make(SECURITY_GROUP, names.security_group(region.name), region, details, properties)
+
+    def route_table(self, region: RegionPlan) -> Resource:
+        """Describe a region's route table; plain machines need no routes of ours."""
+        return self._make(ROUTE_TABLE, names.route_table(region.name), region, "no routes", {"routes": []})
+
+    def virtual_network(self, region: RegionPlan) -> Resource:
+        """Describe a region's network; its subnet gives no default way out, so nodes have public addresses.
+
+        Subnets and peerings of others may stay in it.
+        """
+        subnet = {
+            "name": names.SUBNET,
+            "properties": {
+                "addressPrefix": str(region.subnet),
+                "networkSecurityGroup": {"id": self.security_group(region).id},
+                "routeTable": {"id": self.route_table(region).id},
+                "defaultOutboundAccess": False,
+            },
+        }
+        properties = {"addressSpace": {"addressPrefixes": [str(region.vnet)]}, "subnets": [subnet]}
+        return self._make(
+            VIRTUAL_NETWORK,
+            names.virtual_network(region.name),
+            region,
+            f"{region.vnet}, nodes in {region.subnet}",
+            properties,
+            keep=("subnets", "virtualNetworkPeerings"),
+        )
+
+    def availability_set(self, region: RegionPlan) -> Resource | None:
+        """Describe the availability set of a region without zones; None where there are zones."""
+        if region.zones:
+            return None
+        properties = {"platformFaultDomainCount": 2, "platformUpdateDomainCount": 5}
+        name = names.availability_set(region.name)
+        details = "2 fault domains, 5 update domains"
+        return self._make(AVAILABILITY_SET, name, region, details, properties, sku={"name": "Aligned"})
+
+    def public_address(self, region: RegionPlan, node: Node) -> Resource:
+        """Describe a node's public address."""
+        properties = {"publicIPAllocationMethod": "Static", "publicIPAddressVersion": "IPv4"}
+        name = names.public_address(node.name)
+        return self._make(
+            PUBLIC_ADDRESS, name, region, "Standard, static IPv4", properties, sku={"name": "Standard"}
+        )
+
+    def interface(self, region: RegionPlan, node: Node) -> Resource:
+        """Describe a node's network interface, at the address that the plan fixes.
+
+        It has no security group of its own: the subnet's holds for every node.
+        """
+        configuration = {
+            "name": "primary",
+            "properties": {
+                "primary": True,
+                "privateIPAllocationMethod": "Static",
+                "privateIPAddress": str(node.address),
+                "subnet": {"id": f"{self.virtual_network(region).id}/subnets/{names.SUBNET}"},
+                "publicIPAddress": {"id": self.public_address(region, node).id},
+            },
+        }
+        properties = {
+            "ipConfigurations": [configuration],
+            "networkSecurityGroup": None,
+            "enableIPForwarding": False,
+            "enableAcceleratedNetworking": True,
+        }
+        return self._make(INTERFACE, names.interface(node.name), region, str(node.address), properties)
+
+    def data_disk(self, region: RegionPlan, node: Node) -> Resource:
+        """Describe the disk that holds a node's store."""
+        properties = {"creationData": {"createOption": "Empty"}, "diskSizeGB": region.data_disk_gib}
+        name = names.data_disk(node.name)
+        details = f"{region.data_disk_gib} GiB Premium SSD"
+        sku = {"name": "Premium_LRS"}
+        return self._make(DISK, name, region, details, properties, sku=sku, **_zones(node))
+
+    def virtual_machine(self, region: RegionPlan, node: Node) -> Resource:
+        """Describe a node's machine as far as it can be read back; `provisioning` holds the rest."""
+        data_disk = self.data_disk(region, node)
+        properties: Body = {
+            "hardwareProfile": {"vmSize": region.size},
+            "storageProfile": {
+                "imageReference": self.plan.image.model_dump(),
+                "osDisk": {
+                    "name": names.os_disk(node.name),
+                    "createOption": "FromImage",
+                    "deleteOption": "Delete",
+                    "diskSizeGB": region.os_disk_gib,
+                    "managedDisk": {"storageAccountType": "Premium_LRS"},
+                },
+                "dataDisks": [
+                    {
+                        "lun": 0,
+                        "name": names.data_disk(node.name),
+                        "createOption": "Attach",
+                        "managedDisk": {"id": data_disk.id},
+                    }
+                ],
+            },
+            "networkProfile": {"networkInterfaces": [{"id": self.interface(region, node).id}]},
+        }
+        availability_set = self.availability_set(region)
+        if availability_set:
+            properties["availabilitySet"] = {"id": availability_set.id}
+        place = f"zone {node.zone}" if node.zone else "no zone"
+        details = f"{region.size}, {place}, system disk {region.os_disk_gib} GiB Premium SSD"
+        return self._make(VIRTUAL_MACHINE, node.name, region, details, properties, **_zones(node))
+
+    def peering(self, here: RegionPlan, there: RegionPlan) -> Resource:
+        """Describe the half of a peering that stands in `here`; both halves say the same."""
+        network, remote = self.virtual_network(here), self.virtual_network(there)
+        name = names.peering(there.name)
+        properties = {
+            "remoteVirtualNetwork": {"id": remote.id},
+            "allowVirtualNetworkAccess": True,
+            "allowForwardedTraffic": True,
+            "allowGatewayTransit": False,
+            "useRemoteGateways": False,
+        }
+        return Resource(
+            type=PEERING,
+            id=f"{network.id}/virtualNetworkPeerings/{name}",
+            path=(*network.path, name),
+            region=here.name,
+            details=f"with {there.vnet}",
+            body={"properties": properties},
+            when_well={"properties": {"peeringState": "Connected"}},
+        )
+
+    def _region(self, region: RegionPlan) -> Iterator[Resource]:
+        yield self.security_group(region)
+        yield self.route_table(region)
+        yield self.virtual_network(region)
+        availability_set = self.availability_set(region)
+        if availability_set:
+            yield availability_set
+        for node in region.nodes:
+            yield self.public_address(region, node)
+            yield self.interface(region, node)
+            yield self.data_disk(region, node)
+            yield self.virtual_machine(region, node)
+
+    def _make(
+        self,
+        kind: str,
+        name: str,
+        region: RegionPlan,
+        details: str,
+        properties: Body,
+        *,
+        keep: tuple[str, ...] = (),
+        **beside: Any,
+    ) -> Resource:
+        return Resource(
+            type=kind,
+            id=f"{self._group_id}/providers/{kind}/{name}",
+            path=(self.plan.resource_group, name),
+            region=region.name,
+            details=details,
+            body={"location": region.location, "tags": self._tags, "properties": properties, **beside},
+            keep=keep,
+        )
+
+    @property
+    def _group_id(self) -> str:
+        return f"/subscriptions/{self.subscription_id}/resourceGroups/{self.plan.resource_group}"
+
+    @property
+    def _tags(self) -> dict[str, str]:
+        return {names.TAG_TOPOLOGY: self.plan.topology}
+
+
+def provisioning(node: Node, public_key: str, custom_data: str) -> Body:
+    """Describe a machine's first boot: what its PUT says once and Azure never lets change."""
+    authorized = {"path": f"/home/{names.ADMIN_USER}/.ssh/authorized_keys", "keyData": public_key}
+    return {
+        "computerName": node.name,
+        "adminUsername": names.ADMIN_USER,
+        "customData": base64.b64encode(custom_data.encode()).decode(),
+        "linuxConfiguration": {
+            "disablePasswordAuthentication": True,
+            "ssh": {"publicKeys": [authorized]},
+        },
+    }
+
+
+def _zones(node: Node) -> Body:
+    return {"zones": [node.zone]} if node.zone else {}
