@@ -1,17 +1,102 @@
-"""Where networks and nodes get their addresses when the topology leaves them out."""
+"""Where networks and nodes get their addresses when the topology leaves them out, and which may be given."""
 
-from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, ip_network
+
+from roachmesh.wording import shown, strange_character
 
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+# Nothing from these arrives from the internet. Source: the IANA registry of special-purpose addresses.
+NEVER_PUBLIC = (
+    *PRIVATE,
+    *map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")),
+)
 # Azure keeps the first four addresses of a subnet and its last one.
 # Source: "Are there any restrictions on using IP addresses within these subnets?", Azure's VNet FAQ.
 RESERVED_FIRST, RESERVED_LAST = 4, 1
+SMALLEST = 29  # the prefix of Azure's smallest subnet; source: the same FAQ
+WIDEST_OPERATOR = 8
+
+_RANGE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
 
 
-def is_private(network: IPv4Network) -> bool:
-    """Tell whether a range is one of RFC 1918's."""
-    return any(network.subnet_of(private) for private in PRIVATE)
+def read_range(value: object) -> IPv4Network:
+    """Read an address range, written as `10.1.0.0/16` and in no other way.
+
+    Raises:
+        ValueError: it is written otherwise, and how to write it.
+    """
+    if isinstance(value, IPv4Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is no address range; write one such as 10.1.0.0/16.")
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        odd = strange_character(value)
+        raise ValueError(f"{shown(value)} is no address range{odd}; write one such as 10.1.0.0/16.") from None
+    if not isinstance(network, IPv4Network):
+        raise ValueError(f"{shown(value)} is IPv6 and everything here is IPv4; write a range of IPv4.")
+    if "/" not in value:
+        around = network.supernet(new_prefix=24)
+        raise ValueError(
+            f"{shown(value)} is one address; write {network} for it alone, or a range such as {around}."
+        )
+    if not _RANGE.fullmatch(value):
+        raise ValueError(f"{shown(value)} is written unusually; write {network}.")
+    if value != str(network):
+        raise ValueError(f"{shown(value)} has bits set behind its prefix; write {network}.")
+    return network
+
+
+def refuse_network(network: IPv4Network) -> IPv4Network:
+    """Pass on a range that a virtual network or subnet of ours can have.
+
+    Raises:
+        ValueError: it is not private, or too small for Azure.
+    """
+    if not any(network.subnet_of(private) for private in PRIVATE):
+        private = ", ".join(map(str, PRIVATE))
+        raise ValueError(f"{network} is not private; write a part of {private}, such as 10.1.0.0/16.")
+    if network.prefixlen > SMALLEST:
+        raise ValueError(
+            f"{network} is too small, Azure's smallest range is a /{SMALLEST}; write a larger one."
+        )
+    return network
+
+
+def refuse_operator(network: IPv4Network) -> IPv4Network:
+    """Pass on a range that SSH may come from.
+
+    Raises:
+        ValueError: it opens SSH to the world, or is one that never arrives from the internet.
+    """
+    if network.prefixlen < WIDEST_OPERATOR:
+        raise ValueError(
+            f"{network} opens SSH to {network.num_addresses:,} addresses; write your own, "
+            "such as 203.0.113.7/32."
+        )
+    if any(network.overlaps(other) for other in NEVER_PUBLIC):
+        raise ValueError(
+            f"{network} never arrives from the internet, where machines are reached; write the public "
+            "address that you come from, such as 203.0.113.7/32."
+        )
+    return network
+
+
+def overlaps(networks: Sequence[IPv4Network]) -> Iterator[tuple[int, int]]:
+    """Give pairs of indexes whose ranges overlap, the smaller index first, one pair for each culprit.
+
+    Two ranges are apart or one holds the other, so in their order a look at the last enclosing one is enough.
+    """
+    enclosing: list[int] = []
+    for i in sorted(range(len(networks)), key=lambda i: (networks[i], i)):
+        while enclosing and not networks[i].subnet_of(networks[enclosing[-1]]):
+            enclosing.pop()
+        if enclosing:
+            yield min(i, enclosing[-1]), max(i, enclosing[-1])
+        enclosing.append(i)
 
 
 def derive_vnets(given: Iterable[IPv4Network | None]) -> list[IPv4Network]:
@@ -38,6 +123,11 @@ def derive_subnet(vnet: IPv4Network) -> IPv4Network:
 def capacity(subnet: IPv4Network) -> int:
     """Count the addresses that nodes can have."""
     return max(0, subnet.num_addresses - RESERVED_FIRST - RESERVED_LAST)
+
+
+def prefix_for(nodes: int) -> int:
+    """Give the prefix length of the smallest subnet with room for so many nodes."""
+    return min(SMALLEST, 32 - (nodes + RESERVED_FIRST + RESERVED_LAST - 1).bit_length())
 
 
 def node_address(subnet: IPv4Network, number: int) -> IPv4Address:

@@ -1,88 +1,139 @@
 """What a topology may not say, although each of its fields is well-formed.
 
-Each problem is a line: the field's path, what is wrong, what to write instead.
+Each mistake is the field's location and a sentence: what is wrong, and what to write instead.
 """
 
-from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Network
-from itertools import combinations
+from __future__ import annotations
 
-from roachmesh import addressing
-from roachmesh.topology import Topology
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from roachmesh import addressing, locations
+from roachmesh.wording import Location, shown
+
+if TYPE_CHECKING:  # it refuses what is found here
+    from roachmesh.topology import Region
+
+Mistake = tuple[Location, str]
 
 MAX_PEERINGS = 500  # per virtual network; source: "Azure networking limits"
-MIN_VCPUS = 2
+MAX_TAG_LENGTH = 256  # source: "Use tags to organize your Azure resources", limitations
 
 
-def find(topology: Topology, vnets: Sequence[IPv4Network], subnets: Sequence[IPv4Network]) -> list[str]:
-    """List everything that cannot work; `vnets` and `subnets` are the regions' ranges, derived or given."""
-    return [
-        *_names(topology),
-        *_counts(topology),
-        *_sizes(topology),
-        *_subnets(topology, vnets, subnets),
-        *_overlaps(vnets),
-    ]
-
-
-def _names(topology: Topology) -> Iterator[str]:
-    seen: set[str] = set()
-    for i, region in enumerate(topology.regions):
-        if region.name in seen:
-            yield f"regions[{i}].name: {region.name!r} is used twice; give each region its own."
-        seen.add(region.name)
-        if region.location is None and "-" in region.name:
-            yield f"regions[{i}].location: {region.name!r} is no Azure location; write one, such as eastus."
-
-
-def _counts(topology: Topology) -> Iterator[str]:
-    count = len(topology.regions)
-    if count - 1 > MAX_PEERINGS:
+def in_region(region: Region) -> Iterator[Mistake]:
+    """Find what does not fit together within a region."""
+    if region.location is None and not locations.is_known(region.name):
         yield (
-            f"regions: {count} regions need {count - 1} peerings each and Azure allows {MAX_PEERINGS}; "
-            f"write at most {MAX_PEERINGS + 1} regions."
+            ("location",),
+            f"is missing, and the name {shown(region.name)} is no Azure location; write one, such as "
+            f"{locations.nearest(region.name)}.",
+        )
+    yield from _zones(region)
+    yield from _subnet(region)
+
+
+def across(names: Mapping[int, str], vnets: Mapping[int, IPv4Network | None]) -> Iterator[Mistake]:
+    """Find what does not fit together among regions; the keys are their places in the topology."""
+    for place, earlier in _twice(names.items()):
+        yield (
+            ("regions", place, "name"),
+            f"{shown(names[place])} is the name of regions[{earlier}] already; give each its own.",
+        )
+    try:
+        addressing.derive_vnets(vnets.values())
+    except ValueError as exc:
+        yield ("regions",), f"{exc} for the regions without a `vnet`; write a `vnet` for each."
+    given = {place: vnet for place, vnet in vnets.items() if vnet is not None}
+    yield from _overlaps(list(given), list(given.values()))
+
+
+def refuse_too_many(regions: object) -> object:
+    """Pass on regions that can all be peered, before any of them is looked at.
+
+    Raises:
+        ValueError: they are too many.
+    """
+    if isinstance(regions, Sized) and len(regions) > MAX_PEERINGS + 1:
+        raise ValueError(
+            f"there are {len(regions)} and Azure peers a network with {MAX_PEERINGS} others at most; write "
+            f"{MAX_PEERINGS + 1} or fewer."
+        )
+    return regions
+
+
+def refuse_operators(operators: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    """Pass on the ranges that SSH may come from.
+
+    Raises:
+        ValueError: together they are more than Azure takes.
+    """
+    for one, other in addressing.overlaps(operators):
+        wider = max(operators[one], operators[other], key=lambda network: network.num_addresses)
+        raise ValueError(
+            f"{operators[one]} and {operators[other]} overlap, which Azure refuses; write only {wider}."
+        )
+    length = len(",".join(map(str, operators)))
+    if length > MAX_TAG_LENGTH:
+        raise ValueError(
+            f"these {len(operators)} ranges take {length} characters in the resource group's tag and Azure "
+            f"allows {MAX_TAG_LENGTH}; write fewer, wider ranges."
+        )
+    return operators
+
+
+def _zones(region: Region) -> Iterator[Mistake]:
+    location = region.location or region.name
+    zones = region.zones or ()
+    for place, _ in _twice(enumerate(zones)):
+        yield ("zones", place), f"{shown(zones[place])} is written twice; write each zone once."
+    if zones and locations.is_known(location) and not locations.zones(location):
+        yield ("zones",), f"{location} has no availability zones; leave `zones` out."
+
+
+def _subnet(region: Region) -> Iterator[Mistake]:
+    if region.vnet is None:
+        if region.subnet is not None:
+            whole = region.subnet if region.subnet.prefixlen <= 16 else region.subnet.supernet(new_prefix=16)
+            yield (
+                ("vnet",),
+                f"is missing beside `subnet` {region.subnet}; write the range around it, such as {whole}.",
+            )
+        return
+    subnet = region.subnet or addressing.derive_subnet(region.vnet)
+    if not subnet.subnet_of(region.vnet):
+        inside = addressing.derive_subnet(region.vnet)
+        yield (
+            ("subnet",),
+            f"{subnet} is not inside `vnet` {region.vnet}; write a part, such as {inside}.",
+        )
+    room = addressing.capacity(subnet)
+    if room < region.nodes:
+        field = "subnet" if region.subnet else "vnet"
+        yield (
+            (field,),
+            f"{subnet} has room for {room} nodes and {region.nodes} are asked for; write a "
+            f"/{addressing.prefix_for(region.nodes)} or larger.",
         )
 
 
-def _sizes(topology: Topology) -> Iterator[str]:
-    for i, region in enumerate(topology.regions):
-        if vcpus_of(region.size) < MIN_VCPUS:
-            yield (
-                f"regions[{i}].size: {region.size} has {vcpus_of(region.size)} vCPU and CockroachDB needs "
-                f"{MIN_VCPUS}; write Standard_D4s_v5, for instance."
-            )
+def _overlaps(places: Sequence[int], vnets: Sequence[IPv4Network]) -> Iterator[Mistake]:
+    try:
+        free = f", such as {addressing.derive_vnets([*vnets, None])[-1]}"
+    except ValueError:
+        free = ""
+    for one, other in addressing.overlaps(vnets):
+        yield (
+            ("regions", places[other], "vnet"),
+            f"{vnets[other]} overlaps {vnets[one]} of regions[{places[one]}] and peered networks cannot "
+            f"share addresses; write a range of its own{free}.",
+        )
 
 
-def vcpus_of(size: str) -> int:
-    """Read the vCPUs from an Azure size: the first number after the family's letters.
-
-    Source: "Azure virtual machine sizes naming conventions".
-    """
-    family_and_more = size.removeprefix("Standard_")
-    number = family_and_more.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    return int(number[: len(number) - len(number.lstrip("0123456789"))])
-
-
-def _subnets(
-    topology: Topology, vnets: Sequence[IPv4Network], subnets: Sequence[IPv4Network]
-) -> Iterator[str]:
-    for i, (region, vnet, subnet) in enumerate(zip(topology.regions, vnets, subnets, strict=True)):
-        if not addressing.is_private(vnet):
-            yield f"regions[{i}].vnet: {vnet} is not private; write a range such as 10.{i + 1}.0.0/16."
-        if not subnet.subnet_of(vnet):
-            yield f"regions[{i}].subnet: {subnet} is not inside {vnet}; write a part of it."
-        room = addressing.capacity(subnet)
-        if room < region.nodes:
-            yield (
-                f"regions[{i}].subnet: {subnet} has room for {room} nodes and {region.nodes} are asked "
-                "for; write a larger range."
-            )
-
-
-def _overlaps(vnets: Sequence[IPv4Network]) -> Iterator[str]:
-    for (i, one), (j, other) in combinations(enumerate(vnets), 2):
-        if one.overlaps(other):
-            yield (
-                f"regions[{j}].vnet: {other} overlaps regions[{i}].vnet {one}; peered networks cannot "
-                "share addresses, write a range of its own."
-            )
+def _twice(values: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+    """Give the place of each repeated value, and where it stands first."""
+    first: dict[str, int] = {}
+    for place, value in values:
+        if value in first:
+            yield place, first[value]
+        first.setdefault(value, place)

@@ -1,20 +1,45 @@
 """The topology: the one input, as a person writes it.
 
-What is left out is derived in `roachmesh/plan.py`; what cannot work is refused there, before
-anything is created.
+What cannot work is refused as soon as a topology is read, here and in Prefect's form alike; what is left
+out is derived in `roachmesh/plan.py`.
 """
 
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails
 
-from roachmesh import versions
+from roachmesh import addressing, document, refusals, versions
 from roachmesh.errors import InvalidTopology
+from roachmesh.fields import (
+    HostName,
+    ImageVersion,
+    ImageWord,
+    Location,
+    Name,
+    Network,
+    OperatorRange,
+    Release,
+    Size,
+    X86Word,
+)
+from roachmesh.wording import dotted, mistake, raise_if_any, sentence
 
-Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=24)]
+MAX_LINES = 20
+_UNKNOWN_KEY = "unknown_key"
 
 
 class Model(BaseModel):
@@ -26,7 +51,7 @@ class Model(BaseModel):
 class Access(Model):
     """Who may reach the machines from outside."""
 
-    operator_cidrs: tuple[IPv4Network, ...] = Field(
+    operator_cidrs: Annotated[tuple[OperatorRange, ...], AfterValidator(refusals.refuse_operators)] = Field(
         default=(),
         description="Address ranges that may use SSH. Left empty, the public address that the first "
         "deployment comes from is recorded and kept.",
@@ -41,28 +66,24 @@ class Time(Model):
         description="`ptp_hyperv` is the clock of the Azure host; a machine without that device says so "
         "and asks the NTP servers. `ntp` asks them always.",
     )
-    ntp_servers: tuple[str, ...] = Field(
-        default=("time.windows.com",), min_length=1, description="Host names of NTP servers."
+    ntp_servers: tuple[HostName, ...] = Field(
+        default=("time.windows.com",), min_length=1, max_length=16, description="Host names of NTP servers."
     )
 
 
 class CockroachDB(Model):
     """The database."""
 
-    version: str = Field(
-        default=versions.COCKROACHDB,
-        pattern=r"^v\d{2}\.\d{1,2}\.\d{1,3}$",
-        description="Version to install, such as v26.2.2.",
-    )
+    version: Release = Field(default=versions.COCKROACHDB, description="Version to install, such as v26.2.2.")
 
 
 class Image(Model):
     """The marketplace image of the machines; Debian 13 is what Roachmesh is tested with."""
 
-    publisher: str = "Debian"
-    offer: str = "debian-13"
-    sku: str = "13-gen2"
-    version: str = "latest"
+    publisher: ImageWord = Field(default="Debian", description="Who publishes the image.")
+    offer: ImageWord = Field(default="debian-13", description="The publisher's offer.")
+    sku: X86Word = Field(default="13-gen2", description="The offer's variant; for x86-64.")
+    version: ImageVersion = Field(default="latest", description="`latest`, or a version of the image.")
 
 
 class VmRegion(Model):
@@ -70,28 +91,33 @@ class VmRegion(Model):
 
     platform: Literal["vm"] = Field(description="`vm`: CockroachDB as a systemd service on each machine.")
     name: Name = Field(description="The region's name, in the database's locality too.")
-    location: str | None = Field(
-        default=None, pattern=r"^[a-z0-9]+$", description="Azure location; the region's name when left out."
+    location: Location | None = Field(
+        default=None, description="Azure location; the region's name when left out."
     )
-    nodes: int = Field(default=3, ge=1, le=200, description="How many database nodes.")
-    vnet: IPv4Network | None = Field(
+    nodes: StrictInt = Field(default=3, ge=1, le=200, description="How many database nodes.")
+    vnet: Network | None = Field(
         default=None, description="Address range of the virtual network; derived when left out."
     )
-    subnet: IPv4Network | None = Field(
-        default=None, description="Address range of the nodes, inside `vnet`; derived when left out."
+    subnet: Network | None = Field(
+        default=None,
+        description="Address range of the nodes, inside `vnet`, which is given too; derived when left out.",
     )
     zones: tuple[Literal["1", "2", "3"], ...] | None = Field(
         default=None,
         description="Availability zones to spread nodes over; all of the location's when left out, "
         "[] for an availability set.",
     )
-    size: str = Field(
+    size: Size = Field(
         default="Standard_D4s_v5",
-        pattern=r"^Standard_[A-Z]+[0-9]+[A-Za-z0-9_-]*$",
         description="Azure VM size; CockroachDB wants 4 vCPUs or more, 2 at the least.",
     )
-    os_disk_gib: int = Field(default=64, ge=30, le=4095, description="System disk, GiB.")
-    data_disk_gib: int = Field(default=128, ge=4, le=32767, description="Disk of the store, GiB.")
+    os_disk_gib: StrictInt = Field(default=64, ge=30, le=4095, description="System disk, GiB.")
+    data_disk_gib: StrictInt = Field(default=128, ge=4, le=32767, description="Disk of the store, GiB.")
+
+    @model_validator(mode="after")
+    def _refuse(self) -> Self:
+        raise_if_any([mistake(*found) for found in refusals.in_region(self)])
+        return self
 
 
 # A union on `platform` as soon as there is a second platform.
@@ -107,7 +133,7 @@ class Topology(Model):
     """One CockroachDB cluster over any number of regions."""
 
     name: Name = Field(default="roachmesh", description="Names the resource group; unique per subscription.")
-    regions: tuple[Region, ...] = Field(
+    regions: Annotated[tuple[Region, ...], BeforeValidator(refusals.refuse_too_many)] = Field(
         default_factory=seed_regions, min_length=1, description="The regions, at least one."
     )
     access: Access = Access()
@@ -115,42 +141,105 @@ class Topology(Model):
     cockroachdb: CockroachDB = CockroachDB()
     image: Image = Image()
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Say every mistake that can be found at once, in our words, whoever asks."""
+        mistakes: list[InitErrorDetails] = []
+        try:
+            topology = read(data)
+            names = {i: region.name for i, region in enumerate(topology.regions)}
+            vnets = {i: region.vnet for i, region in enumerate(topology.regions)}
+        except ValidationError as exc:
+            # A list whose items are all wrong is not empty, although pydantic says so too.
+            found = exc.errors(include_url=False)
+            errors = [error for error in found if error["type"] != "too_short" or not error["input"]]
+            mistakes = [_reworded(error) for error in errors]
+            names, vnets = _well_formed(data, {error["loc"][:3] for error in errors})
+        mistakes += [mistake(*found) for found in refusals.across(names, vnets)]
+        raise_if_any(mistakes)
+        return topology
+
 
 DEFAULT = Topology()
 
 
-def parse(document: Any) -> Topology:
-    """Check a document that was read from YAML or JSON.
+def parse(value: Any) -> Topology:
+    """Check a topology that was read from YAML or JSON.
 
     Raises:
-        InvalidTopology: a line for each field that is wrong, with its path.
+        InvalidTopology: a line for each mistake, with the field's path and what to write instead.
     """
     try:
-        return Topology.model_validate(document)
+        return Topology.model_validate(value)
     except ValidationError as exc:
-        lines = [f"{_path(error['loc'])}: {error['msg']}" for error in exc.errors()]
-        raise InvalidTopology("\n".join(lines)) from exc
+        lines = [f"{dotted(error['loc'])}: {error['msg']}" for error in exc.errors()]
+        raise InvalidTopology(_at_most(lines)) from exc
 
 
 def load(path: Path) -> Topology:
     """Read a topology from a YAML file.
 
     Raises:
-        InvalidTopology: the file cannot be read, is no YAML, or says what cannot work.
+        InvalidTopology: the file cannot be read, is no YAML, or says what cannot work; then a line for each
+            mistake, with its line and column.
     """
+    written = document.read(path)
+    mistakes = list(written.mistakes)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise InvalidTopology(f"cannot read the topology: {exc}", where=str(path)) from exc
-    except yaml.YAMLError as exc:
-        raise InvalidTopology(f"this is not YAML: {exc}", where=str(path)) from exc
-    try:
-        return parse(document)
-    except InvalidTopology as exc:
-        raise InvalidTopology(exc.message, where=str(path)) from exc
+        topology = Topology.model_validate(written.value)
+    except ValidationError as exc:
+        mistakes += [
+            document.Mistake(
+                written.find(error["loc"], key=error["type"] == _UNKNOWN_KEY), error["loc"], error["msg"]
+            )
+            for error in exc.errors()
+        ]
+    if mistakes:
+        where = document.shown_path(path)
+        lines = [
+            f"{where}:{position.line}:{position.column}: {dotted(location)}: {message}"
+            for position, location, message in sorted(mistakes, key=lambda found: found.position)
+        ]
+        raise InvalidTopology(_at_most(lines))
+    return topology
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    """Write a pydantic location as a person would: `regions[1].vnet`."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return path.lstrip(".") or "topology"
+def _at_most(lines: list[str]) -> str:
+    more = [f"and {len(lines) - MAX_LINES} more."] if len(lines) > MAX_LINES else []
+    return "\n".join(lines[:MAX_LINES] + more)
+
+
+def _reworded(error: ErrorDetails) -> InitErrorDetails:
+    location = error["loc"]
+    about = location if error["type"] == "model_type" else location[:-1]
+    kind = _UNKNOWN_KEY if error["type"] == "extra_forbidden" else "refused"
+    return mistake(location, sentence(error, _model_at(about).model_fields), error["input"], kind)
+
+
+def _model_at(location: Iterable[int | str]) -> type[BaseModel]:
+    """Find the model that stands at a location, or the last one on the way there."""
+    model: type[BaseModel] = Topology
+    for key in location:
+        field = model.model_fields.get(str(key))
+        types = (field.annotation, *get_args(field.annotation)) if field else ()
+        model = next((t for t in types if isinstance(t, type) and issubclass(t, BaseModel)), model)
+    return model
+
+
+def _well_formed(
+    data: Any, wrong: set[tuple[int | str, ...]]
+) -> tuple[dict[int, str], dict[int, IPv4Network | None]]:
+    """Read the names and networks without a mistake, so that they are compared whatever else is wrong."""
+    names: dict[int, str] = {}
+    vnets: dict[int, IPv4Network | None] = {}
+    regions = data.get("regions") if isinstance(data, Mapping) else None
+    if not isinstance(regions, list) or ("regions",) in wrong:
+        return names, vnets
+    for i, region in enumerate(regions):
+        if isinstance(region, Mapping):
+            if "name" in region and ("regions", i, "name") not in wrong:
+                names[i] = region["name"]
+            if region.get("vnet") is not None and ("regions", i, "vnet") not in wrong:
+                vnets[i] = addressing.read_range(region["vnet"])
+    return names, vnets

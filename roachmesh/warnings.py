@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from roachmesh import refusals
+from roachmesh import sizes
 from roachmesh.plan import Plan
 from roachmesh.topology import Image
 
@@ -27,7 +27,7 @@ def find(plan: Plan) -> Iterator[str]:
             yield f"{region.name}: without availability zones its machines may share one building."
         elif len(region.nodes) > 1 and len({node.zone for node in region.nodes}) == 1:
             yield f"{region.name}: all its nodes stand in zone {region.zones[0]}."
-        vcpus = refusals.vcpus_of(region.size)
+        vcpus = sizes.read(region.size).vcpus
         if vcpus < COMFORTABLE_VCPUS:
             yield f"{region.name}: {region.size} has {vcpus} vCPUs; CockroachDB wants {COMFORTABLE_VCPUS}."
     for network in plan.access.operator_cidrs:

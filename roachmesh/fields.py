@@ -1,0 +1,124 @@
+"""The kinds of values that a topology is made of, each so narrow that nothing hostile fits."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from roachmesh import addressing, locations, sizes, versions
+from roachmesh.wording import shown, strange_character
+
+# The oldest release that its makers still support. Source: CockroachDB's "Release Support Policy".
+OLDEST_COCKROACHDB = "v24.3.0"
+
+
+@dataclass(frozen=True)
+class Word:
+    """Text of a shape so narrow that nothing in it means anything to a shell, SQL or a configuration.
+
+    Attributes:
+        pattern: The shape, over plain ASCII; a form in the UI checks it too.
+        wanted: What to write, for whoever wrote something else.
+        mend: What a near miss was probably meant to be.
+    """
+
+    pattern: str
+    wanted: str
+    mend: Callable[[str], str] = str
+
+    def check(self, text: str) -> str:
+        """Pass on text of that shape."""
+        if re.fullmatch(self.pattern, text):
+            return text
+        mended = self.mend(text)
+        example = mended if re.fullmatch(self.pattern, mended) else self.wanted
+        raise ValueError(f"{shown(text)} does not fit{strange_character(text)}; write {example}.")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
+
+
+def _mend_name(text: str) -> str:
+    return re.sub("[ _]", "", text.lower())
+
+
+def _mend_size(text: str) -> str:
+    return re.sub("(?i)^(standard_)?([a-z]+)", lambda found: f"Standard_{found[2].upper()}", text)
+
+
+def _refuse_old(version: str) -> str:
+    if _release(version) < _release(OLDEST_COCKROACHDB):
+        raise ValueError(
+            f"{version} is older than {OLDEST_COCKROACHDB}, the oldest that is supported; write "
+            f"{versions.COCKROACHDB}, for instance."
+        )
+    return version
+
+
+def _release(version: str) -> list[int]:
+    return [int(number) for number in version.removeprefix("v").split(".")]
+
+
+def _refuse_arm64(sku: str) -> str:
+    if "arm64" in sku.lower():
+        raise ValueError(f"{shown(sku)} is for ARM64 and CockroachDB is installed for x86-64; write 13-gen2.")
+    return sku
+
+
+Name = Annotated[
+    str,
+    Word(
+        r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?",
+        "1 to 24 small letters, digits and hyphens, beginning with a letter, such as eastus",
+        _mend_name,
+    ),
+]
+Location = Annotated[
+    str,
+    Word(r"[a-z0-9]{1,40}", "an Azure location in small letters and digits, such as eastus", _mend_name),
+    AfterValidator(locations.refuse),
+]
+Release = Annotated[
+    str,
+    Word(
+        r"v[0-9]{2}\.[0-9]{1,2}\.[0-9]{1,3}",
+        f"a release in full, such as {versions.COCKROACHDB}",
+        lambda text: f"v{text}",
+    ),
+    AfterValidator(_refuse_old),
+]
+Size = Annotated[
+    str,
+    Word(sizes.PATTERN, "an Azure VM size, such as Standard_D4s_v5", _mend_size),
+    AfterValidator(sizes.refuse),
+]
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+HostName = Annotated[
+    str,
+    Word(
+        rf"{_BYTE}(\.{_BYTE}){{3}}|(?![0-9.]*$)(?!.{{254}}){_LABEL}(\.{_LABEL})*",
+        "a host name or IPv4 address, such as time.windows.com",
+    ),
+]
+ImageWord = Annotated[
+    str, Word(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "letters, digits, dots, hyphens and underscores")
+]
+X86Word = Annotated[ImageWord, AfterValidator(_refuse_arm64)]
+ImageVersion = Annotated[
+    str, Word(r"latest|[0-9]{1,9}(\.[0-9]{1,9}){2}", "latest, or a version of the image such as 0.20260101.1")
+]
+
+Network = Annotated[
+    IPv4Network, BeforeValidator(addressing.read_range), AfterValidator(addressing.refuse_network)
+]
+OperatorRange = Annotated[
+    IPv4Network, BeforeValidator(addressing.read_range), AfterValidator(addressing.refuse_operator)
+]
