@@ -10,7 +10,9 @@ from sandbox.instance import Instance
 WRONG = 2  # the command is wrong, or this computer lacks something
 
 
-def _instance(name: str) -> Instance:
+def _instance(name: str | Instance) -> Instance:
+    if isinstance(name, Instance):  # the default goes this way too
+        return name
     try:
         return Instance(name)
     except ValueError as error:

@@ -25,6 +25,12 @@ def test_help_says_what_a_command_does_with_an_example(command: str) -> None:
     assert f"Example: python -m sandbox {command}" in said.stdout
 
 
+def test_the_demos_sandbox_is_meant_when_none_is_named() -> None:
+    said = sandbox("status")
+    assert "sandbox demo" in said.stdout
+    assert "Traceback" not in said.stderr
+
+
 def test_an_unknown_instance_is_refused_with_the_names_there_are() -> None:
     said = sandbox("up", "--instance", "production")
     assert said.returncode == 2
