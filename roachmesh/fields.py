@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, StrictStr
 from pydantic_core import CoreSchema, core_schema
 
 from roachmesh import addressing, locations, sizes, versions
@@ -73,7 +73,7 @@ def _refuse_arm64(sku: str) -> str:
 
 
 Name = Annotated[
-    str,
+    StrictStr,
     Word(
         r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?",
         "1 to 24 small letters, digits and hyphens, beginning with a letter, such as eastus",
@@ -81,12 +81,12 @@ Name = Annotated[
     ),
 ]
 Location = Annotated[
-    str,
+    StrictStr,
     Word(r"[a-z0-9]{1,40}", "an Azure location in small letters and digits, such as eastus", _mend_name),
     AfterValidator(locations.refuse),
 ]
 Release = Annotated[
-    str,
+    StrictStr,
     Word(
         r"v[0-9]{2}\.[0-9]{1,2}\.[0-9]{1,3}",
         f"a release in full, such as {versions.COCKROACHDB}",
@@ -95,25 +95,26 @@ Release = Annotated[
     AfterValidator(_refuse_old),
 ]
 Size = Annotated[
-    str,
+    StrictStr,
     Word(sizes.PATTERN, "an Azure VM size, such as Standard_D4s_v5", _mend_size),
     AfterValidator(sizes.refuse),
 ]
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 HostName = Annotated[
-    str,
+    StrictStr,
     Word(
         rf"{_BYTE}(\.{_BYTE}){{3}}|(?![0-9.]*$)(?!.{{254}}){_LABEL}(\.{_LABEL})*",
         "a host name or IPv4 address, such as time.windows.com",
     ),
 ]
 ImageWord = Annotated[
-    str, Word(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "letters, digits, dots, hyphens and underscores")
+    StrictStr, Word(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", "letters, digits, dots, hyphens and underscores")
 ]
 X86Word = Annotated[ImageWord, AfterValidator(_refuse_arm64)]
 ImageVersion = Annotated[
-    str, Word(r"latest|[0-9]{1,9}(\.[0-9]{1,9}){2}", "latest, or a version of the image such as 0.20260101.1")
+    StrictStr,
+    Word(r"latest|[0-9]{1,9}(\.[0-9]{1,9}){2}", "latest, or a version of the image such as 0.20260101.1"),
 ]
 
 Network = Annotated[

@@ -5,7 +5,7 @@ Each mistake is the field's location and a sentence: what is wrong, and what to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ def refuse_too_many(regions: object) -> object:
     Raises:
         ValueError: they are too many.
     """
-    if isinstance(regions, Sized) and len(regions) > MAX_PEERINGS + 1:
+    if isinstance(regions, list | tuple) and len(regions) > MAX_PEERINGS + 1:
         raise ValueError(
             f"there are {len(regions)} and Azure peers a network with {MAX_PEERINGS} others at most; write "
             f"{MAX_PEERINGS + 1} or fewer."
