@@ -1,6 +1,43 @@
-"""What differs between a body that we want and what Azure has."""
+"""What differs between a plan and what Azure has."""
 
-from typing import Any
+from typing import Any, Literal
+
+from roachmesh.inventory import VIRTUAL_MACHINE
+from roachmesh.topology import Model
+
+
+class Finding(Model):
+    """One resource of the plan, and how Azure's differs from it.
+
+    Attributes:
+        label: What people call it.
+        type: Azure's name of its type.
+        region: Where it stands.
+        state: "foreign" carries no tag of ours.
+        differences: What differs, by path; empty when nothing does.
+    """
+
+    label: str
+    type: str
+    region: str | None
+    state: Literal["as planned", "missing", "different", "not running", "foreign"]
+    differences: tuple[str, ...] = ()
+
+    @property
+    def deploying_means(self) -> str:
+        """Say what a deployment would do about it."""
+        if self.state == "different" and self.type == VIRTUAL_MACHINE:
+            return "nothing: replace this machine"
+        return {
+            "as planned": "nothing",
+            "missing": "create it",
+            "different": "change it",
+            "not running": "start it",
+            "foreign": "refuse to run",
+        }[self.state]
+
+    def __str__(self) -> str:
+        return " ".join((self.label, self.state, *(f"({line})" for line in self.differences)))
 
 
 def differences(wanted: Any, found: Any, path: str = "") -> list[str]:

@@ -44,7 +44,8 @@ class RoachmeshError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        advice = f" {self.advice}" if self.advice else ""
+        apart = "\n" if "\n" in self.message else " "
+        advice = f"{apart}{self.advice}" if self.advice else ""
         return f"{place}{self.message}{advice}"
 
 

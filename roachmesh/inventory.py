@@ -41,6 +41,9 @@ LABELS = {
     VIRTUAL_MACHINE: "VM",
 }
 
+# Stands for the address that a first deployment will come from, while nobody knows it.
+UNKNOWN_OPERATORS = (IPv4Network("0.0.0.0/32"),)
+
 
 class Resource(Model):
     """One resource as the plan wants it.

@@ -62,7 +62,8 @@ def _describe_regions(seen: Sequence[Observation]) -> Iterator[str]:
 
 
 def _ports(observations: Sequence[Observation]) -> str:
-    return "port " + " and ".join(str(port) for port in sorted({o.port for o in observations}))
+    ports = sorted({o.port for o in observations})
+    return f"port{'s' * (len(ports) > 1)} {' and '.join(map(str, ports))}"
 
 
 def as_markdown(observations: Sequence[Observation]) -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 
+from roachmesh.drift import Finding
 from roachmesh.outcome import Outcome
 from roachmesh.plan import Plan
 
@@ -23,6 +24,16 @@ def changes(outcomes: Sequence[Outcome]) -> str:
     if changed:
         lines += ["", table(("what", "change"), changed)]
     return "\n".join(lines)
+
+
+def comparison(findings: Sequence[Finding]) -> str:
+    """Write what is not as planned, and what a deployment would do about it."""
+    amiss = [finding for finding in findings if finding.state != "as planned"]
+    count = f"{len(findings) - len(amiss)} of {len(findings)} resources are as planned."
+    if not amiss:
+        return count
+    rows = [(one.label, one.state, "; ".join(one.differences), one.deploying_means) for one in amiss]
+    return f"{count}\n\n{table(('what', 'state', 'differences', 'deploying would'), rows)}"
 
 
 def card(plan: Plan, addresses: Mapping[str, IPv4Address]) -> str:

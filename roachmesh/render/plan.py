@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from roachmesh import warnings
 from roachmesh.cost import Cost, Line
-from roachmesh.inventory import LABELS, Inventory, Resource
+from roachmesh.inventory import LABELS, UNKNOWN_OPERATORS, Inventory, Resource
 from roachmesh.render.markdown import table
 from roachmesh.render.picture import mermaid
 
@@ -14,7 +14,8 @@ def markdown(planned: Inventory, cost: Cost, *, with_picture: bool = True) -> st
     """Write the whole preview; terminals leave out the picture, which only browsers draw."""
     plan = planned.plan
     everything = list(planned.everything())
-    operators = ", ".join(map(str, plan.access.operator_cidrs)) or "the address that deploys first"
+    known = planned.operators != UNKNOWN_OPERATORS
+    operators = ", ".join(map(str, planned.operators)) if known else "the address that deploys first"
     sections = [
         f"# {plan.topology}",
         f"CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes in {len(plan.regions)} regions: "

@@ -30,7 +30,7 @@ def test_two_regions_of_which_no_pair_can_talk_are_named_once() -> None:
         for port in (26257, 8080)
     ]
 
-    assert describe(lost) == ["eastus -> westus: all 9 pairs, port 8080 and 26257: no answer"]
+    assert describe(lost) == ["eastus -> westus: all 9 pairs, ports 8080 and 26257: no answer"]
     assert len(describe([*lost[:-1], lost[-1].model_copy(update={"error": None})])) == 9
 
 
