@@ -189,7 +189,8 @@ class _Reader:
             return self._at(position, "this is not YAML: a tab; indent with spaces.")
         context = f" {error.context}" if error.context else ""
         since = f" from line {error.context_mark.line + 1}" if error.context_mark else ""
-        return self._at(position, f"this is not YAML: {error.problem}{context}{since}.")
+        advice = "mind colons, quotes, brackets and indentation up to here"
+        return self._at(position, f"this is not YAML: {error.problem}{context}{since}; {advice}.")
 
     def _is_tab(self, position: Position) -> bool:
         lines = self._text.splitlines()

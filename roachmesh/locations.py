@@ -46,6 +46,13 @@ def is_known(location: str) -> bool:
     return location in WITH_ZONES or location in WITHOUT_ZONES
 
 
+def cloud(location: str) -> str:
+    """Name the cloud that a location belongs to; they are separate, and a subscription is in one of them."""
+    if location.startswith(("usgov", "usdod")):
+        return "Azure Government"
+    return "Azure operated by 21Vianet" if location.startswith("china") else "Azure's public cloud"
+
+
 def zones(location: str) -> tuple[str, ...]:
     """Name the availability zones of a location; empty where it has none."""
     return ("1", "2", "3") if location in WITH_ZONES else ()

@@ -33,18 +33,27 @@ def in_region(region: Region) -> Iterator[Mistake]:
     yield from _subnet(region)
 
 
-def across(names: Mapping[int, str], vnets: Mapping[int, IPv4Network | None]) -> Iterator[Mistake]:
-    """Find what does not fit together among regions; the keys are their places in the topology."""
-    for place, earlier in _twice(names.items()):
+def across(
+    names: Mapping[int, str], places: Mapping[int, str], vnets: Mapping[int, IPv4Network | None]
+) -> Iterator[Mistake]:
+    """Find what does not fit together among regions, each given by its index in the topology.
+
+    Args:
+        names: The regions' names.
+        places: Their locations.
+        vnets: Their networks; None for those that are to be derived.
+    """
+    for index, earlier in _twice(names.items()):
         yield (
-            ("regions", place, "name"),
-            f"{shown(names[place])} is the name of regions[{earlier}] already; give each its own.",
+            ("regions", index, "name"),
+            f"{shown(names[index])} is the name of regions[{earlier}] already; give each its own.",
         )
+    yield from _clouds(places)
     try:
         addressing.derive_vnets(vnets.values())
     except ValueError as exc:
         yield ("regions",), f"{exc} for the regions without a `vnet`; write a `vnet` for each."
-    given = {place: vnet for place, vnet in vnets.items() if vnet is not None}
+    given = {index: vnet for index, vnet in vnets.items() if vnet is not None}
     yield from _overlaps(list(given), list(given.values()))
 
 
@@ -85,8 +94,8 @@ def refuse_operators(operators: tuple[IPv4Network, ...]) -> tuple[IPv4Network, .
 def _zones(region: Region) -> Iterator[Mistake]:
     location = region.location or region.name
     zones = region.zones or ()
-    for place, _ in _twice(enumerate(zones)):
-        yield ("zones", place), f"{shown(zones[place])} is written twice; write each zone once."
+    for index, _ in _twice(enumerate(zones)):
+        yield ("zones", index), f"{shown(zones[index])} is written twice; write each zone once."
     if zones and locations.is_known(location) and not locations.zones(location):
         yield ("zones",), f"{location} has no availability zones; leave `zones` out."
 
@@ -117,23 +126,35 @@ def _subnet(region: Region) -> Iterator[Mistake]:
         )
 
 
-def _overlaps(places: Sequence[int], vnets: Sequence[IPv4Network]) -> Iterator[Mistake]:
+def _clouds(places: Mapping[int, str]) -> Iterator[Mistake]:
+    clouds = {index: locations.cloud(place) for index, place in places.items() if locations.is_known(place)}
+    first = next(iter(clouds), None)
+    for index, cloud in clouds.items():
+        if first is not None and cloud != clouds[first]:
+            yield (
+                ("regions", index, "location"),
+                f"{places[index]} is in {cloud} and regions[{first}] in {clouds[first]}, and a subscription is "
+                "in one cloud only; write a location of the same.",
+            )
+
+
+def _overlaps(indexes: Sequence[int], vnets: Sequence[IPv4Network]) -> Iterator[Mistake]:
     try:
         free = f", such as {addressing.derive_vnets([*vnets, None])[-1]}"
     except ValueError:
         free = ""
     for one, other in addressing.overlaps(vnets):
         yield (
-            ("regions", places[other], "vnet"),
-            f"{vnets[other]} overlaps {vnets[one]} of regions[{places[one]}] and peered networks cannot "
+            ("regions", indexes[other], "vnet"),
+            f"{vnets[other]} overlaps {vnets[one]} of regions[{indexes[one]}] and peered networks cannot "
             f"share addresses; write a range of its own{free}.",
         )
 
 
 def _twice(values: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
-    """Give the place of each repeated value, and where it stands first."""
+    """Give the index of each repeated value, and the one where it stands first."""
     first: dict[str, int] = {}
-    for place, value in values:
+    for index, value in values:
         if value in first:
-            yield place, first[value]
-        first.setdefault(value, place)
+            yield index, first[value]
+        first.setdefault(value, index)

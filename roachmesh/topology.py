@@ -148,15 +148,17 @@ class Topology(Model):
         mistakes: list[InitErrorDetails] = []
         try:
             topology = read(data)
-            names = {i: region.name for i, region in enumerate(topology.regions)}
-            vnets = {i: region.vnet for i, region in enumerate(topology.regions)}
+            regions = dict(enumerate(topology.regions))
+            names = {i: region.name for i, region in regions.items()}
+            places = {i: region.location or region.name for i, region in regions.items()}
+            vnets = {i: region.vnet for i, region in regions.items()}
         except ValidationError as exc:
             # A list whose items are all wrong is not empty, although pydantic says so too.
             found = exc.errors(include_url=False)
             errors = [error for error in found if error["type"] != "too_short" or not error["input"]]
             mistakes = [_reworded(error) for error in errors]
-            names, vnets = _well_formed(data, {error["loc"][:3] for error in errors})
-        mistakes += [mistake(*found) for found in refusals.across(names, vnets)]
+            names, places, vnets = _well_formed(data, {error["loc"][:3] for error in errors})
+        mistakes += [mistake(*found) for found in refusals.across(names, places, vnets)]
         raise_if_any(mistakes)
         return topology
 
@@ -229,17 +231,21 @@ def _model_at(location: Iterable[int | str]) -> type[BaseModel]:
 
 def _well_formed(
     data: Any, wrong: set[tuple[int | str, ...]]
-) -> tuple[dict[int, str], dict[int, IPv4Network | None]]:
-    """Read the names and networks without a mistake, so that they are compared whatever else is wrong."""
+) -> tuple[dict[int, str], dict[int, str], dict[int, IPv4Network | None]]:
+    """Read the names, locations and networks that are right, to compare them whatever else is wrong."""
     names: dict[int, str] = {}
+    places: dict[int, str] = {}
     vnets: dict[int, IPv4Network | None] = {}
     regions = data.get("regions") if isinstance(data, Mapping) else None
     if not isinstance(regions, list) or ("regions",) in wrong:
-        return names, vnets
+        return names, places, vnets
     for i, region in enumerate(regions):
-        if isinstance(region, Mapping):
-            if "name" in region and ("regions", i, "name") not in wrong:
-                names[i] = region["name"]
-            if region.get("vnet") is not None and ("regions", i, "vnet") not in wrong:
-                vnets[i] = addressing.read_range(region["vnet"])
-    return names, vnets
+        given = region if isinstance(region, Mapping) else {}
+        right = {key: value for key, value in given.items() if value and ("regions", i, key) not in wrong}
+        if "name" in right:
+            names[i] = places[i] = right["name"]
+        if "location" in right:
+            places[i] = right["location"]
+        if "vnet" in right:
+            vnets[i] = addressing.read_range(right["vnet"])
+    return names, places, vnets

@@ -56,7 +56,8 @@ def sentence(error: ErrorDetails, known_keys: Iterable[str]) -> str:
         guess, keys = closest(str(error["loc"][-1]), known_keys), ", ".join(known_keys)
         return "there is no such key; " + (f"did you mean `{guess}`?" if guess else f"write one of {keys}.")
     if kind == "model_type":
-        return f"{_is_no(value, 'mapping')}; write its keys on lines of their own: {', '.join(known_keys)}."
+        keys = ", ".join(known_keys)
+        return f"{_is_no(value, 'mapping')}; write `key: value` on lines of their own, the keys being {keys}."
     if kind == "missing":
         key = str(error["loc"][-1])
         return f"is missing; write `{key}: {_EXAMPLES.get(key, '...')}`."

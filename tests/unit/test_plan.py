@@ -3,7 +3,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roachmesh import addressing, names, sizes, topology
@@ -45,6 +45,7 @@ def test_nodes_spread_over_the_zones_of_their_location() -> None:
     assert plan.nodes[5].locality == "region=westus,zone=westus-2"
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
 def test_every_node_has_an_address_of_its_own_inside_its_subnet(counts: list[int]) -> None:
     plan = plan_of(*({"name": f"r{i}", "location": "eastus", "nodes": n} for i, n in enumerate(counts)))

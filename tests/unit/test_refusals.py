@@ -12,9 +12,9 @@ from roachmesh.topology import Topology
 
 # fmt: off
 WHOLE = [
-    ("", "1:1: topology: is empty; write its keys on lines of their own: name, regions, access, time, cockroachdb, image."),
-    ("- eastus", "1:1: topology: a list is no mapping; write its keys on lines of their own: name, regions, access, time, cockroachdb, image."),
-    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write its keys on lines of their own: name, regions, access, time, cockroachdb, image."),
+    ("", "1:1: topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image."),
+    ("- eastus", "1:1: topology: a list is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image."),
+    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image."),
     ("name: a\n---\nname: b", "2:1: a second document begins here; write one topology per file."),
     ("regions:", "1:9: regions: is empty; write one, each item after `- `."),
     ("regions: {eastus: 3}", "1:10: regions: a mapping is no list; write one, each item after `- `."),
@@ -35,16 +35,16 @@ WHOLE = [
     ("name: !!str b", "1:7: the tag 'tag:yaml.org,2002:str' is refused; write plain values."),
     ("? [a]\n: b", "1:3: a key is a single word; this is a list or mapping."),
     ("<<: {name: a}", "1:1: '<<': there is no such key; write one of name, regions, access, time, cockroachdb, image."),
-    ("name: [unclosed\nregions: ]]", "2:8: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence from line 1."),
+    ("name: [unclosed\nregions: ]]", "2:8: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence from line 1; mind colons, quotes, brackets and indentation up to here."),
     ("name: a\n\tregions: 1", "2:1: this is not YAML: a tab; indent with spaces."),
-    ("name: a: b", "1:8: this is not YAML: mapping values are not allowed in this context."),
+    ("name: a: b", "1:8: this is not YAML: mapping values are not allowed in this context; mind colons, quotes, brackets and indentation up to here."),
     ("cockroachdb: {version: latest}", "1:24: cockroachdb.version: 'latest' does not fit; write a release in full, such as v26.2.2."),
     ("cockroachdb: {version: 26.2.2}", "1:24: cockroachdb.version: '26.2.2' does not fit; write v26.2.2."),
     ("cockroachdb: {version: v26.2}", "1:24: cockroachdb.version: 'v26.2' does not fit; write a release in full, such as v26.2.2."),
     ("cockroachdb: {version: 26.2}", "1:24: cockroachdb.version: '26.2' does not fit; write a release in full, such as v26.2.2."),
     ("cockroachdb: {version: v23.2.9}", "1:24: cockroachdb.version: v23.2.9 is older than v24.3.0, the oldest that is supported; write v26.2.2, for instance."),
-    ("cockroachdb: v26.2.2", "1:14: cockroachdb: 'v26.2.2' is no mapping; write its keys on lines of their own: version."),
-    ("cockroachdb:", "1:13: cockroachdb: is empty; write its keys on lines of their own: version."),
+    ("cockroachdb: v26.2.2", "1:14: cockroachdb: 'v26.2.2' is no mapping; write `key: value` on lines of their own, the keys being version."),
+    ("cockroachdb:", "1:13: cockroachdb: is empty; write `key: value` on lines of their own, the keys being version."),
     ("access: {operator_cidrs: [0.0.0.0/0]}", "1:27: access.operator_cidrs[0]: 0.0.0.0/0 opens SSH to 4,294,967,296 addresses; write your own, such as 203.0.113.7/32."),
     ("access: {operator_cidrs: [64.0.0.0/7]}", "1:27: access.operator_cidrs[0]: 64.0.0.0/7 opens SSH to 33,554,432 addresses; write your own, such as 203.0.113.7/32."),
     ("access: {operator_cidrs: [10.0.0.0/8]}", "1:27: access.operator_cidrs[0]: 10.0.0.0/8 never arrives from the internet, where machines are reached; write the public address that you come from, such as 203.0.113.7/32."),
@@ -73,8 +73,8 @@ REGIONS = [
     ("{platform: vm}", "2:5: regions[0].name: is missing; write `name: eastus`."),
     ("{platform: k3s, name: westus}", "2:16: regions[0].platform: 'k3s' is planned and not there yet; write 'vm'."),
     ("{platform: aws, name: westus}", "2:16: regions[0].platform: 'aws' is not known; write 'vm'."),
-    ("eastus", "2:5: regions[0]: 'eastus' is no mapping; write its keys on lines of their own: platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib."),
-    ("", "2:4: regions[0]: is empty; write its keys on lines of their own: platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib."),
+    ("eastus", "2:5: regions[0]: 'eastus' is no mapping; write `key: value` on lines of their own, the keys being platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib."),
+    ("", "2:4: regions[0]: is empty; write `key: value` on lines of their own, the keys being platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib."),
 ]
 IN_A_REGION = [
     ("nodes: three", "2:41: regions[0].nodes: 'three' is no whole number; write one in plain digits, such as 3."),
@@ -89,7 +89,7 @@ IN_A_REGION = [
     ("nodes: -1", "2:41: regions[0].nodes: -1 is too small; write 1 or more."),
     ("nodes: 201", "2:41: regions[0].nodes: 201 is too large; write 200 or less."),
     ("nodes: .nan", "2:41: regions[0].nodes: '.nan' is no whole number; write one in plain digits, such as 3."),
-    ("nodes:", "2:39: this is not YAML: found unexpected ':' while scanning a plain scalar from line 2."),
+    ("nodes:", "2:39: this is not YAML: found unexpected ':' while scanning a plain scalar from line 2; mind colons, quotes, brackets and indentation up to here."),
     ("nodes: [3]", "2:41: regions[0].nodes: a list is no whole number; write one in plain digits, such as 3."),
     ("vnet: 10.1.0.1/16", "2:40: regions[0].vnet: '10.1.0.1/16' has bits set behind its prefix; write 10.1.0.0/16."),
     ("vnet: 10.1.0.0", "2:40: regions[0].vnet: '10.1.0.0' is one address; write 10.1.0.0/32 for it alone, or a range such as 10.1.0.0/24."),
@@ -152,6 +152,11 @@ SEVERAL_REGIONS = [
         "3:40: regions[1].vnet: 10.1.0.0/16 overlaps 10.1.128.0/17 of regions[0] and peered networks cannot share addresses; write a range of its own, such as 10.2.0.0/16.",
     ),
     (
+        ["{platform: vm, name: eastus}", "{platform: vm, name: china, location: chinanorth3, nodes: 0}"],
+        "3:43: regions[1].location: chinanorth3 is in Azure operated by 21Vianet and regions[0] in Azure's public cloud, and a subscription is in one cloud only; write a location of the same.\n"
+        "3:63: regions[1].nodes: 0 is too small; write 1 or more.",
+    ),
+    (
         ["{platform: vm, name: eastus, vnet: 10.0.0.0/8}", "{platform: vm, name: westus}"],
         "2:3: regions: 10.0.0.0/8 has no free /16 left for the regions without a `vnet`; write a `vnet` for each.",
     ),
@@ -205,7 +210,7 @@ def test_regions_that_do_not_fit_together_are_refused(path: Path, regions: list[
 def test_every_bad_topology_says_what_to_write_or_to_remove_instead() -> None:
     messages = [message for table in (WHOLE, REGIONS, IN_A_REGION) for _, message in table]
     messages += [message for _, message in SEVERAL_REGIONS]
-    verbs = ("write ", "keep ", "give ", "leave ", "indent ", "did you mean ", "this is not YAML")
+    verbs = ("write ", "keep ", "give ", "leave ", "indent ", "did you mean ", "mind ")
 
     assert len(messages) > 100
     assert [
@@ -277,7 +282,7 @@ def test_of_many_mistakes_the_first_twenty_are_told(path: Path) -> None:
         ({"image": {"sku": ["a"]}}, "image.sku: a list is no text; write a word, or leave the key out."),
         (
             None,
-            "topology: is empty; write its keys on lines of their own: name, regions, access, time, cockroachdb, image.",
+            "topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image.",
         ),
         ({1: 2}, "[1]: Keys should be strings"),
     ],
