@@ -170,7 +170,7 @@ class _Reader:
         return int(text) if _ORDINARY_INTEGER.fullmatch(text) else text
 
     def _refuse_powers(self, event: yaml.Event) -> None:
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if getattr(event, "anchor", None):
             raise self._refused(event, "aliases and anchors (* and &) are refused; write the value out.")
         if tag := getattr(event, "tag", None):
             raise self._refused(event, f"the tag {shown(tag)} is refused; write plain values.")

@@ -133,8 +133,8 @@ def _clouds(places: Mapping[int, str]) -> Iterator[Mistake]:
         if first is not None and cloud != clouds[first]:
             yield (
                 ("regions", index, "location"),
-                f"{places[index]} is in {cloud} and regions[{first}] in {clouds[first]}, and a subscription is "
-                "in one cloud only; write a location of the same.",
+                f"{places[index]} is in {cloud} and regions[{first}] in {clouds[first]}, and a subscription "
+                "is in one cloud only; write a location of the same.",
             )
 
 
