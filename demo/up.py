@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from demo import card, prefect_server, register
 from demo.instance import Instance
-from flows.progress import Ended, follow
+from flows.progress import follow
 from roachmesh import topology
 from roachmesh.plan import make_plan
 from sandbox import host
@@ -69,15 +69,9 @@ def deploy(instance: Instance, wanted: topology.Topology, started: float) -> Flo
             deployment.id, parameters={"topology": wanted.model_dump(mode="json")}
         )
         say(started, f"deploying {wanted.name}: {instance.ui}/runs/flow-run/{run.id}")
-        for ended in follow(client, run.id):
-            say(started, line(ended))
+        for step in follow(client, run.id):
+            say(started, str(step))
         return client.read_flow_run(run.id)
-
-
-def line(ended: Ended) -> str:
-    """Write a finished task as a line of progress."""
-    what = f"{ended.flow_run:<26} {ended.task_run:<44} {ended.state.lower():<10} {ended.took_s:5.1f} s"
-    return f"{what}  {ended.message}" if ended.message else what
 
 
 def say(started: float, text: str) -> None:

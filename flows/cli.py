@@ -1,60 +1,201 @@
-"""The terminal's door: `roachmesh ssh|sql`."""
+"""The terminal's door: `roachmesh deploy|status|verify|destroy|ssh|sql`.
+
+Prefect and Azure's SDK take seconds to import: a command imports them once what it was given is sound,
+so that help, completion and mistakes are quick.
+"""
 
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roachmesh import topology
-from roachmesh.errors import InvalidTopology, RoachmeshError
-from roachmesh.plan import Node, Plan, make_plan
-from tasks import shells
-from tasks.deployment import Deployment
-from tasks.machines import Machine, read_machine
+from roachmesh.errors import InvalidTopology, NotConfirmed, RoachmeshError
+
+if TYPE_CHECKING:
+    from roachmesh.plan import Node, Plan
+    from roachmesh.topology import Topology
+    from tasks.deployment import Deployment
+    from tasks.machines import Machine
+
+EXIT_CODES = """\b
+Exit codes:
+  0 well, 1 unforeseen, 2 wrong input, 10 Azure, 20 machines or the network
+  among them, 40 the database, 130 Ctrl-C
+"""
+INTERRUPTED = 130
+FILE = "topologies/three-vm-regions.yaml"
 
 app = typer.Typer(
-    help="One CockroachDB across Azure regions.",
+    help="One CockroachDB across Azure regions. A run started here is a run in Prefect like any other.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,  # its tracebacks would show local variables, secrets among them
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-TopologyFile = Annotated[Path, typer.Argument(metavar="TOPOLOGY", help="The topology's YAML file.")]
+
+def _examples(*commands: str) -> str:
+    """Write examples so that they are not wrapped."""
+    return "\n".join(["\b", "Examples:", *(f"  roachmesh {command}" for command in commands)])
+
+
+def _complete_file(incomplete: str) -> list[str]:
+    folder, _, start = incomplete.rpartition("/")
+    found = sorted(Path(folder or ".").glob(f"{start}*"))
+    folders = [f"{path}/" for path in found if path.is_dir() and not path.name.startswith(".")]
+    return [str(path) for path in found if path.suffix in (".yaml", ".yml")] + folders
+
+
+def _complete_node(context: typer.Context, incomplete: str) -> list[str]:
+    with suppress(RoachmeshError):  # nothing to offer, and no place to say why
+        plan = _plan(_load(Path(context.params["topology_file"])))
+        return [name for name in _nodes(plan) if name.startswith(incomplete)]
+    return []
+
+
+TopologyFile = Annotated[
+    Path,
+    typer.Argument(metavar="TOPOLOGY", help="The topology's YAML file.", autocompletion=_complete_file),
+]
 Credentials = Annotated[str, typer.Option(help="Name of the azure-credentials block.")]
-NodeName = Annotated[str, typer.Argument(metavar="NODE", help="A node, as region/number: eastus/1.")]
+NodeName = Annotated[
+    str,
+    typer.Argument(metavar="NODE", help="A node, as region/number: eastus/1.", autocompletion=_complete_node),
+]
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(epilog=_examples(f"deploy {FILE}"))
+def deploy(topology_file: TopologyFile, credentials: Credentials = "default") -> None:
+    """Deploy a topology, or bring what is deployed back to it.
+
+    What is already right is left alone; a run that failed or was interrupted is continued by the next.
+    """
+    topology = _load(topology_file)
+    _plan(topology)  # refuses what cannot work before anything is started
+    _require_prefect()
+    from flows.deploy import deploy as flow
+    from flows.terminal import run
+
+    run(flow, topology=topology, credentials=credentials)
+    typer.echo(f"{topology.name} stands. For a SQL shell: roachmesh sql {topology_file}")
+
+
+@app.command(epilog=_examples(f"verify {FILE}"))
+def verify(topology_file: TopologyFile, credentials: Credentials = "default") -> None:
+    """Prove that what is deployed is as planned, and works.
+
+    Every node must reach every other, and read the SQL that each region wrote: a row, in a table of
+    its own.
+    """
+    topology = _load(topology_file)
+    _plan(topology)
+    _require_prefect()
+    from flows.terminal import run
+    from flows.verify import verify as flow
+
+    run(flow, topology=topology, credentials=credentials)
+    typer.echo(f"{topology.name} is as planned, and works.")
+
+
+@app.command(epilog=_examples(f"status {FILE}", f"status --json {FILE}"))
+def status(
+    topology_file: TopologyFile,
+    credentials: Credentials = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Show what stands, whether it works, and what it cost so far.
+
+    Nothing is changed. A machine that does not answer is given ten seconds.
+    """
+    plan = _plan(_load(topology_file))
+    _require_prefect()
+    from datetime import UTC, datetime
+
+    from flows.status import read_status
+    from roachmesh.render.status import text
+    from tasks.status import find_deployment
+
+    found = read_status(find_deployment(plan, credentials))
+    typer.echo(found.model_dump_json(indent=2) if as_json else text(found, datetime.now(UTC)))
+
+
+@app.command(epilog=_examples(f"destroy {FILE}", f"destroy --yes {FILE}"))
+def destroy(
+    topology_file: TopologyFile,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the topology's name.")] = False,
+    credentials: Credentials = "default",
+) -> None:
+    """Show what a deployment made, and delete it, the data included."""
+    topology = _load(topology_file)
+    if not yes and not sys.stdin.isatty():
+        raise NotConfirmed("nobody can be asked here.", where="destroy", advice="Write --yes to destroy it.")
+    plan = _plan(topology)
+    _require_prefect()
+    from flows.destroy import destroy as flow
+    from flows.terminal import run
+    from tasks.belongings import list_belongings
+
+    belongings = list_belongings(plan, credentials)
+    if not belongings:
+        typer.echo(f"Nothing of {topology.name} is left.")
+        return
+    typer.echo("\n".join(["This will go, and nothing brings it back:", *(f"  {one}" for one in belongings)]))
+    confirm = topology.name if yes else typer.prompt("Write the topology's name to destroy it")
+    if confirm != topology.name:
+        raise NotConfirmed(f"{confirm!r} is not {topology.name!r}: nothing was touched.", where="destroy")
+    run(flow, topology=topology, confirm=confirm, credentials=credentials)
+    typer.echo(f"{topology.name} is gone.")
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=_examples(f"ssh {FILE} eastus/1", f"ssh {FILE} eastus/1 uptime"),
+)
 def ssh(
     topology_file: TopologyFile,
     node: NodeName,
-    command: Annotated[list[str] | None, typer.Argument(help="A command instead of a shell.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]...", help="A command instead of a shell.")
+    ] = None,
     credentials: Credentials = "default",
 ) -> None:
     """Open a shell on a machine, or run a command there.
 
-    Example: roachmesh ssh topologies/three-vm-regions.yaml eastus/1 journalctl -u cockroach
+    The machine must have the host key that it was made with.
     """
     deployment, machine = _reach(topology_file, node, credentials)
+    from tasks import shells
+
     raise typer.Exit(shells.ssh(deployment, machine, command or []))
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=_examples(
+        f"sql {FILE}", f"sql {FILE} -c 'SELECT version()'", f"sql {FILE} --node westus/2 --tunnel"
+    ),
+)
 def sql(
     topology_file: TopologyFile,
-    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for psql.")] = None,
-    node: Annotated[str, typer.Option(help="The node to connect to, as region/number.")] = "",
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="Arguments for psql.")
+    ] = None,
+    node: Annotated[str, typer.Option(help="The node to connect to; the first when left out.")] = "",
     tunnel: Annotated[bool, typer.Option("--tunnel", help="Keep a tunnel open for another client.")] = False,
     port: Annotated[int, typer.Option(help="The tunnel's local port; 0 for any free one.")] = 0,
     credentials: Credentials = "default",
 ) -> None:
     """Open a SQL shell as root, or a tunnel for another client.
 
-    Example: roachmesh sql topologies/three-vm-regions.yaml -c 'SELECT version()'
+    Both go through SSH, since the database is not open to the world.
     """
     deployment, machine = _reach(topology_file, node, credentials)
+    from tasks import shells
+
     if not tunnel:
         raise typer.Exit(shells.psql(deployment, machine, arguments or []))
     with shells.sql_for_others(deployment, machine, port) as conninfo:
@@ -71,19 +212,48 @@ def main() -> None:
     except RoachmeshError as exc:
         typer.echo(f"roachmesh: {exc}", err=True)
         raise SystemExit(exc.exit_code) from exc
+    except KeyboardInterrupt:  # a run says more of it, in flows/terminal.py
+        raise SystemExit(INTERRUPTED) from None
 
 
-def _reach(topology_file: Path, node: str, credentials: str) -> tuple[Deployment, Machine]:
-    plan = make_plan(topology.load(topology_file))
-    deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
-    return deployment, read_machine(deployment, _find(plan, node))
+def _load(topology_file: Path) -> "Topology":
+    from roachmesh import topology
+
+    return topology.load(topology_file)
 
 
-def _find(plan: Plan, name: str) -> Node:
+def _plan(topology: "Topology") -> "Plan":
+    from roachmesh.plan import make_plan
+
+    return make_plan(topology)
+
+
+def _require_prefect() -> None:
+    from flows.terminal import require_prefect
+
+    require_prefect()
+
+
+def _reach(topology_file: Path, node: str, credentials: str) -> "tuple[Deployment, Machine]":
+    plan = _plan(_load(topology_file))
+    wanted = _find(plan, node)
+    _require_prefect()
+    from tasks.machines import read_machine
+    from tasks.status import find_deployment
+
+    deployment = find_deployment(plan, credentials)
+    return deployment, read_machine(deployment, wanted)
+
+
+def _nodes(plan: "Plan") -> "dict[str, Node]":
+    return {f"{node.region}/{node.number}": node for node in plan.nodes}
+
+
+def _find(plan: "Plan", name: str) -> "Node":
     """Find a node by region and number; the first one when nothing is said."""
     if not name:
         return plan.first_node
-    by_name = {f"{node.region}/{node.number}": node for node in plan.nodes}
+    by_name = _nodes(plan)
     if name not in by_name:
         raise InvalidTopology(f"there is no node {name!r}.", advice=f"Write one of {', '.join(by_name)}.")
     return by_name[name]

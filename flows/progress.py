@@ -1,8 +1,9 @@
-"""A run followed from outside: which of its tasks have ended, and how."""
+"""A run followed from outside: what its tasks do now, and how they ended."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -10,82 +11,175 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
+    Operator,
     TaskRunFilter,
     TaskRunFilterState,
     TaskRunFilterStateType,
+    TaskRunFilterSubFlowRuns,
 )
-from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, TaskRun
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
+from prefect.states import Cancelled
 
-POLL_S = 0.5
+POLL_S = 1.0
+LAST_POLL_S = 0.5
 QUIET_POLLS = 3
 PAGE = 50
+UNFINISHED = [kind for kind in StateType if kind not in TERMINAL_STATES]
+SAID_BY_PREFECT = "Task run encountered an exception "
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A task that ended: in which flow run, how, after how many seconds, and what it said if it failed."""
+class Step:
+    """A task as it was last seen: in which flow run, in what state, since when, what it says if it failed.
 
+    Attributes:
+        kind: What tasks of one function share, whatever they are done to.
+        message: None while all is well.
+        attempt: Counts from 1.
+    """
+
+    id: UUID
     flow_run: str
-    task_run: str
-    state: str
+    in_subflow: bool
+    name: str
+    kind: str
+    state: StateType
+    state_name: str
+    started: datetime | None
+    finished: datetime | None
     took_s: float
+    attempt: int
     message: str | None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in TERMINAL_STATES
 
-def follow(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[Ended]:
-    """Give every task of a run and of its subflows as it ends, until the run itself has ended.
+    def __str__(self) -> str:
+        """Write it as a line of progress."""
+        what = f"{self.flow_run:<26} {self.name:<44} {self.state_name.lower():<10} {self.took_s:5.1f} s"
+        return f"{what}  {self.message}" if self.message else what
+
+
+@dataclass(frozen=True)
+class News:
+    """What one look at a run found: which tasks are under way or wait, and which ended since the last one."""
+
+    under_way: tuple[Step, ...]
+    ended: tuple[Step, ...]
+
+
+def watch(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[News]:
+    """Look at the tasks of a run and of its subflows every second, until the run itself has ended.
 
     Prefect records tasks a moment after they end: the last ones may come after the run's own end.
     """
     known: set[UUID] = set()
     quiet = 0
     while quiet < QUIET_POLLS:
-        run = client.read_flow_run(flow_run_id)
-        is_over = run.state is not None and run.state.is_final()
-        new = list(_ended(client, run, known, everything=is_over))
-        known |= {task_run.id for task_run, _ in new}
-        for task_run, name in reversed(new):
-            yield _describe(task_run, name)
-        quiet = quiet + 1 if is_over and not new else 0
-        time.sleep(POLL_S)  # noqa: TID251 -- this follows, it waits for nothing in particular
+        runs = _runs(client, flow_run_id)
+        is_over = any(run.id == flow_run_id and run.state and run.state.is_final() for run in runs)
+        # What is under way is read first: what ends between the two is in both, and not in neither.
+        under_way = _under_way(client, runs)
+        ended = list(_ended(client, runs, known, everything=is_over))
+        known |= {step.id for step in ended}
+        yield News(tuple(step for step in under_way if step.id not in known), tuple(reversed(ended)))
+        quiet = quiet + 1 if is_over and not ended else 0
+        time.sleep(LAST_POLL_S if is_over else POLL_S)  # noqa: TID251 -- it follows, it waits for nothing
+
+
+def follow(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[Step]:
+    """Give every task of a run and of its subflows as it ends, until the run itself has ended."""
+    for news in watch(client, flow_run_id):
+        yield from news.ended
+
+
+def cancel(client: SyncPrefectClient, flow_run_id: UUID) -> None:
+    """Set a run, its subflows and their tasks to cancelled; whoever runs them must end by itself."""
+    runs = _runs(client, flow_run_id)
+    cancelled: State[None] = Cancelled(message="Cancelled at the terminal.")
+    for run in runs:
+        if run.state is None or not run.state.is_final():
+            client.set_flow_run_state(run.id, cancelled, force=True)
+    for step in _under_way(client, runs):
+        client.set_task_run_state(step.id, cancelled, force=True)
+
+
+def _runs(client: SyncPrefectClient, root_id: UUID) -> list[FlowRun]:
+    """Read a run and its subflows."""
+    wanted = FlowRunFilter(
+        operator=Operator.or_,  # type: ignore[call-arg]  # a mixin's field, which mypy does not see
+        id=FlowRunFilterId(any_=[root_id]),
+        parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[root_id]),
+    )
+    return client.read_flow_runs(flow_run_filter=wanted)
+
+
+def _under_way(client: SyncPrefectClient, runs: list[FlowRun]) -> list[Step]:
+    page = client.read_task_runs(
+        flow_run_filter=_of(runs),
+        task_run_filter=_in_state(UNFINISHED),
+        sort=TaskRunSort.EXPECTED_START_TIME_ASC,
+    )
+    return list(_describe(page, runs))
 
 
 def _ended(
-    client: SyncPrefectClient, root: FlowRun, known: set[UUID], *, everything: bool
-) -> Iterator[tuple[TaskRun, str]]:
-    """Give the ended tasks that are not known, latest first, with the names of their flow runs.
+    client: SyncPrefectClient, runs: list[FlowRun], known: set[UUID], *, everything: bool
+) -> Iterator[Step]:
+    """Give the ended tasks that are not known, latest first.
 
     Unless `everything` is asked for, it looks no further back than the first page without any news.
     """
-    children = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[root.id]))
-    )
-    names = {run.id: run.name for run in (root, *children)}
-    final = TaskRunFilterState(type=TaskRunFilterStateType(any_=list(TERMINAL_STATES)))
     offset, has_news = 0, True
     while has_news or everything:
         page = client.read_task_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(names))),
-            task_run_filter=TaskRunFilter(state=final),
+            flow_run_filter=_of(runs),
+            task_run_filter=_in_state(list(TERMINAL_STATES)),
             sort=TaskRunSort.END_TIME_DESC,
             limit=PAGE,
             offset=offset,
         )
         news = [task_run for task_run in page if task_run.id not in known]
-        yield from ((one, names[one.flow_run_id]) for one in news if one.flow_run_id)
+        yield from _describe(news, runs)
         has_news = bool(news)
         offset += PAGE
         if len(page) < PAGE:
             return
 
 
-def _describe(task_run: TaskRun, flow_run: str) -> Ended:
-    state = task_run.state
-    return Ended(
-        flow_run=flow_run,
-        task_run=task_run.name,
-        state=state.name or state.type.value if state else "Unknown",
-        took_s=task_run.total_run_time.total_seconds(),
-        message=state.message if state and not state.is_completed() else None,
+def _of(runs: list[FlowRun]) -> FlowRunFilter:
+    return FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in runs]))
+
+
+def _in_state(kinds: list[StateType]) -> TaskRunFilter:
+    """Ask for tasks, without those that only stand for a subflow."""
+    return TaskRunFilter(
+        state=TaskRunFilterState(type=TaskRunFilterStateType(any_=kinds)),
+        subflow_runs=TaskRunFilterSubFlowRuns(exists_=False),
     )
+
+
+def _describe(page: list[TaskRun], runs: list[FlowRun]) -> Iterator[Step]:
+    by_id = {run.id: run for run in runs}
+    for task_run in page:
+        state = task_run.state
+        if state is None or task_run.flow_run_id is None:  # just made: the next look shows more
+            continue
+        healthy = state.is_completed() or not state.message
+        yield Step(
+            id=task_run.id,
+            flow_run=by_id[task_run.flow_run_id].name,
+            in_subflow=by_id[task_run.flow_run_id].parent_task_run_id is not None,
+            name=task_run.name,
+            kind=task_run.task_key,
+            state=state.type,
+            state_name=state.name or state.type.value,
+            started=task_run.start_time,
+            finished=task_run.end_time,
+            took_s=task_run.total_run_time.total_seconds(),
+            attempt=task_run.run_count,
+            message=None if healthy else (state.message or "").removeprefix(SAID_BY_PREFECT),
+        )

@@ -1,0 +1,143 @@
+"""What stands of a topology right now: asked of Azure, of the machines, of the database and of Prefect."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.sorting import FlowRunSort
+
+from roachmesh.errors import HostUnreachable, NotDeployed, RoachmeshError
+from roachmesh.plan import Node, Plan
+from roachmesh.render.systemd import SERVICE
+from roachmesh.security_rules import SQL_PORT
+from roachmesh.status import LastRun, NodeStatus
+from tasks.azure_resource import read
+from tasks.database import _cockroach
+from tasks.deployment import Deployment
+from tasks.hosts import session
+from tasks.machines import Machine, power_state, read_machine
+from tasks.preflight import read_operators
+from tasks.resource_group import read_resource_group
+
+ANSWER_TIMEOUT_S = 10
+READERS = 16
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def find_deployment(plan: Plan, credentials: str) -> Deployment:
+    """Describe a deployment that exists, to look at it and not to change it.
+
+    Raises:
+        NotDeployed: there is no resource group.
+        NotOurs: there is one, of somebody else's.
+    """
+    deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
+    existing = read_resource_group.fn(deployment)
+    if existing is None:
+        raise NotDeployed(
+            f"there is no resource group {deployment.resource_group}.",
+            where=plan.topology,
+            advice="Deploy the topology first.",
+        )
+    return deployment.operated_from(read_operators.fn(deployment, existing))
+
+
+def read_nodes(deployment: Deployment) -> list[tuple[NodeStatus, Machine | None]]:
+    """Ask Azure for every planned node's machine; None where nothing runs that could be reached."""
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(lambda node: _read_node(deployment, node), deployment.plan.nodes))
+
+
+def _read_node(deployment: Deployment, node: Node) -> tuple[NodeStatus, Machine | None]:
+    status = NodeStatus(node=f"{node.region}/{node.number}", name=node.name)
+    found = read(deployment, deployment.inventory.virtual_machine(deployment.plan.region_of(node), node))
+    if found is None:
+        return status, None
+    state = power_state(found)
+    created = found["properties"].get("timeCreated")  # API versions before 2021-11-01 leave it out
+    made = datetime.fromisoformat(created) if created else None
+    status = status.model_copy(update={"machine": state, "created": made})
+    try:
+        machine = read_machine(deployment, node)
+    except RoachmeshError as exc:
+        return status.model_copy(update={"problem": exc.message}), None
+    status = status.model_copy(update={"public_address": machine.host.address})
+    return status, machine if state == "running" else None
+
+
+def read_services(deployment: Deployment, machines: Iterable[Machine]) -> dict[str, str | RoachmeshError]:
+    """Ask every machine for systemd's word on CockroachDB, by the node's name, or why there is none."""
+
+    def ask(machine: Machine) -> str:
+        command = ["systemctl", "show", "--property=ActiveState", "--value", SERVICE]
+        return session(deployment, machine.host).run(command, timeout_s=ANSWER_TIMEOUT_S).strip()
+
+    return {machine.host.name: answer for machine, answer in _ask_all(ask, list(machines))}
+
+
+def read_live(deployment: Deployment, machine: Machine) -> dict[str, bool]:
+    """Ask the database, through one node, which nodes are live, by their names.
+
+    Raises:
+        RoachmeshError: there is no answer, and why.
+    """
+
+    def ask(machine: Machine) -> str:
+        return _cockroach(deployment, machine, "node", "status", "--format=json", timeout_s=ANSWER_TIMEOUT_S)
+
+    [(_, answer)] = _ask_all(ask, [machine])
+    if isinstance(answer, RoachmeshError):
+        raise answer
+    live = {row["address"]: row["is_live"] == "true" for row in json.loads(answer)}
+    return {node.name: live.get(f"{node.address}:{SQL_PORT}", False) for node in deployment.plan.nodes}
+
+
+def read_last_runs(topology: str, flows: Sequence[str]) -> list[LastRun]:
+    """Ask Prefect for the latest run of each flow for a topology; a flow that never ran is left out."""
+    with get_client(sync_client=True) as client:
+        found = [
+            (flow, run)
+            for flow in flows
+            for run in client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[f"{flow} {topology}"])),
+                sort=FlowRunSort.START_TIME_DESC,
+                limit=1,
+            )
+        ]
+    return [
+        LastRun(flow=flow, name=run.name, state=run.state_name or "unknown", started=run.start_time)
+        for flow, run in found
+    ]
+
+
+def _ask_all(
+    ask: Callable[[Item], Answer], items: Sequence[Item]
+) -> list[tuple[Item, Answer | RoachmeshError]]:
+    """Ask all at once, and wait for none of them longer than ten seconds.
+
+    A thread that hangs in SSH cannot be ended: it is left behind, and goes with the process.
+    """
+    answers: dict[int, Answer | RoachmeshError] = {}
+
+    def keep(index: int) -> None:
+        try:
+            answers[index] = ask(items[index])
+        except RoachmeshError as exc:
+            answers[index] = exc
+
+    threads = [threading.Thread(target=keep, args=(index,), daemon=True) for index in range(len(items))]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    silence = f"no answer within {ANSWER_TIMEOUT_S} s."
+    return [(item, answers.get(index) or HostUnreachable(silence)) for index, item in enumerate(items)]
