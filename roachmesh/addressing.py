@@ -10,7 +10,7 @@ PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16
 # Nothing from these arrives from the internet. Source: the IANA registry of special-purpose addresses.
 NEVER_PUBLIC = (
     *PRIVATE,
-    *map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")),
+    *map(IPv4Network, "0.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 224.0.0.0/4 240.0.0.0/4".split()),
 )
 # Azure keeps the first four addresses of a subnet and its last one.
 # Source: "Are there any restrictions on using IP addresses within these subnets?", Azure's VNet FAQ.

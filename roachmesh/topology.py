@@ -53,8 +53,8 @@ class Access(Model):
 
     operator_cidrs: Annotated[tuple[OperatorRange, ...], AfterValidator(refusals.refuse_operators)] = Field(
         default=(),
-        description="Address ranges that may use SSH. Left empty, the public address that the first "
-        "deployment comes from is recorded and kept.",
+        description="Public address ranges that may use SSH, such as 203.0.113.7/32. Left empty, the address "
+        "that the first deployment comes from is recorded and kept.",
     )
 
 
@@ -90,13 +90,16 @@ class VmRegion(Model):
     """A region whose nodes are plain virtual machines."""
 
     platform: Literal["vm"] = Field(description="`vm`: CockroachDB as a systemd service on each machine.")
-    name: Name = Field(description="The region's name, in the database's locality too.")
+    name: Name = Field(
+        description="The region's name, in the database's locality too; small letters, digits and hyphens."
+    )
     location: Location | None = Field(
-        default=None, description="Azure location; the region's name when left out."
+        default=None, description="Azure location, such as eastus; the region's name when left out."
     )
     nodes: StrictInt = Field(default=3, ge=1, le=200, description="How many database nodes.")
     vnet: Network | None = Field(
-        default=None, description="Address range of the virtual network; derived when left out."
+        default=None,
+        description="Private address range of the virtual network, such as 10.1.0.0/16; derived when left out.",
     )
     subnet: Network | None = Field(
         default=None,
@@ -109,7 +112,7 @@ class VmRegion(Model):
     )
     size: Size = Field(
         default="Standard_D4s_v5",
-        description="Azure VM size; CockroachDB wants 4 vCPUs or more, 2 at the least.",
+        description="Azure VM size, for x86-64 and with Premium SSDs; CockroachDB wants 4 vCPUs, 2 at the least.",
     )
     os_disk_gib: StrictInt = Field(default=64, ge=30, le=4095, description="System disk, GiB.")
     data_disk_gib: StrictInt = Field(default=128, ge=4, le=32767, description="Disk of the store, GiB.")
@@ -132,7 +135,10 @@ def seed_regions() -> tuple[Region, ...]:
 class Topology(Model):
     """One CockroachDB cluster over any number of regions."""
 
-    name: Name = Field(default="roachmesh", description="Names the resource group; unique per subscription.")
+    name: Name = Field(
+        default="roachmesh",
+        description="Names the resource group, one per subscription; small letters, digits and hyphens.",
+    )
     regions: Annotated[tuple[Region, ...], BeforeValidator(refusals.refuse_too_many)] = Field(
         default_factory=seed_regions, min_length=1, description="The regions, at least one."
     )

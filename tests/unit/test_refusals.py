@@ -49,6 +49,7 @@ WHOLE = [
     ("access: {operator_cidrs: [64.0.0.0/7]}", "1:27: access.operator_cidrs[0]: 64.0.0.0/7 opens SSH to 33,554,432 addresses; write your own, such as 203.0.113.7/32."),
     ("access: {operator_cidrs: [10.0.0.0/8]}", "1:27: access.operator_cidrs[0]: 10.0.0.0/8 never arrives from the internet, where machines are reached; write the public address that you come from, such as 203.0.113.7/32."),
     ("access: {operator_cidrs: [127.0.0.1/32]}", "1:27: access.operator_cidrs[0]: 127.0.0.1/32 never arrives from the internet, where machines are reached; write the public address that you come from, such as 203.0.113.7/32."),
+    ("access: {operator_cidrs: [100.64.0.0/10]}", "1:27: access.operator_cidrs[0]: 100.64.0.0/10 never arrives from the internet, where machines are reached; write the public address that you come from, such as 203.0.113.7/32."),
     ("access: {operator_cidrs: [203.0.113.7]}", "1:27: access.operator_cidrs[0]: '203.0.113.7' is one address; write 203.0.113.7/32 for it alone, or a range such as 203.0.113.0/24."),
     ("access: {operator_cidrs: 203.0.113.7/32}", "1:26: access.operator_cidrs: '203.0.113.7/32' is no list; write ['203.0.113.7/32']."),
     ("access: {operator_cidrs: ['2001:db8::/32']}", "1:27: access.operator_cidrs[0]: '2001:db8::/32' is IPv6 and everything here is IPv4; write a range of IPv4."),
