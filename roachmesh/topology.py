@@ -99,7 +99,7 @@ class VmRegion(Model):
     nodes: StrictInt = Field(default=3, ge=1, le=200, description="How many database nodes.")
     vnet: Network | None = Field(
         default=None,
-        description="Private address range of the virtual network, such as 10.1.0.0/16; derived when left out.",
+        description="Private range of the virtual network, such as 10.1.0.0/16; derived when left out.",
     )
     subnet: Network | None = Field(
         default=None,
@@ -112,7 +112,7 @@ class VmRegion(Model):
     )
     size: Size = Field(
         default="Standard_D4s_v5",
-        description="Azure VM size, for x86-64 and with Premium SSDs; CockroachDB wants 4 vCPUs, 2 at the least.",
+        description="Azure VM size, x86-64 and with Premium SSDs; CockroachDB wants 4 vCPUs, 2 at the least.",
     )
     os_disk_gib: StrictInt = Field(default=64, ge=30, le=4095, description="System disk, GiB.")
     data_disk_gib: StrictInt = Field(default=128, ge=4, le=32767, description="Disk of the store, GiB.")
