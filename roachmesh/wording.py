@@ -102,7 +102,7 @@ def _no_number(value: object, _: Mapping[str, Any]) -> str:
 
 
 def _no_list(value: object, _: Mapping[str, Any]) -> str:
-    example = f"[{shown(str(value))}]" if isinstance(value, str | int) else "one, each item after `- `"
+    example = f"[{shown(value)}]" if isinstance(value, str) else "one, each item after `- `"
     return f"{_is_no(value, 'list')}; write {example}."
 
 

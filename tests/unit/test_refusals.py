@@ -126,7 +126,7 @@ IN_A_REGION = [
     ("zones: ['4']", "2:42: regions[0].zones[0]: '4' is not known; write '1', '2' or '3'."),
     ("zones: ['']", "2:42: regions[0].zones[0]: '' is not known; write '1', '2' or '3'."),
     ("zones: '1'", "2:41: regions[0].zones: '1' is no list; write ['1']."),
-    ("zones: 2", "2:41: regions[0].zones: 2 is no list; write ['2']."),
+    ("zones: 2", "2:41: regions[0].zones: 2 is no list; write one, each item after `- `."),
     ("location: esatus", "2:44: regions[0].location: 'esatus' is no Azure location (as of 2026-11); write one, such as eastus."),
     ("location: East US", "2:44: regions[0].location: 'East US' does not fit; write eastus."),
     ("location: moon", "2:44: regions[0].location: 'moon' is no Azure location (as of 2026-11); write one, such as eastus."),
@@ -279,6 +279,10 @@ def test_of_many_mistakes_the_first_twenty_are_told(path: Path) -> None:
         (
             {"regions": [{"platform": "vm", "name": "eastus", "vnet": None, "location": False}]},
             "regions[0].location: false is no text; write it in quotes, as YAML takes yes, no, on and off for that.",
+        ),
+        (
+            {"access": {"operator_cidrs": 10**5000}},
+            "access.operator_cidrs: a huge number is no list; write one, each item after `- `.",
         ),
         ({"image": {"sku": ["a"]}}, "image.sku: a list is no text; write a word, or leave the key out."),
         (
