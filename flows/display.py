@@ -58,9 +58,9 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._tree = Tree()
+        self.tree = Tree()
         self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._reasons = _Reasons(self._tree)
+        self._reasons = _Reasons(self.tree)
 
     def __enter__(self) -> "LiveDisplay":
         logging.getLogger("prefect.task_runs").addHandler(self._reasons)
@@ -70,13 +70,13 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
     def __exit__(self, *raised: object) -> None:
         logging.getLogger("prefect.task_runs").removeHandler(self._reasons)
         self._live.stop()
-        self._console.print(draw(self._tree.lines(), self._width, wrap=True))
+        self._console.print(draw(self.tree.lines(), self._width, wrap=True))
 
     def show(self, news: News) -> None:
         """Draw the tree as it is now."""
-        self._tree.learn(news)
+        self.tree.learn(news)
         # The line below the last belongs to the picture: on the terminal's last line it would scroll.
-        lines = self._tree.lines(height=self._console.height - 1)
+        lines = self.tree.lines(height=self._console.height - 1)
         self._live.update(draw(lines, self._width), refresh=True)
 
     @property
@@ -109,7 +109,8 @@ def draw(lines: list[Line], width: int, *, wrap: bool = False) -> Table:
     for line in lines:
         sign, style = SIGNS[line.mark]
         title = Text.assemble("  " * line.depth, (sign, style), " ", line.text)
+        note = line.note if wrap else " ".join(line.note.split())
         note_style = "red" if line.mark == "failed" else "dim"
         took = "" if line.took_s is None else f"{line.took_s:.1f} s"
-        table.add_row(title, Text(line.note, style=note_style), took)
+        table.add_row(title, Text(note, style=note_style), took)
     return table

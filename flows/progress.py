@@ -60,7 +60,7 @@ class Step:
     def __str__(self) -> str:
         """Write it as a line of progress."""
         what = f"{self.flow_run:<26} {self.name:<44} {self.state_name.lower():<10} {self.took_s:5.1f} s"
-        return f"{what}  {self.message}" if self.message else what
+        return f"{what}  {' '.join(self.message.split())}" if self.message else what
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from rich.console import Console
 
+from flows.display import LiveDisplay
 from flows.terminal import INTERRUPTED, require_prefect, run
-from roachmesh.errors import AzureRefused, PrefectUnreachable, RoachmeshError
+from roachmesh.errors import AzureBusy, AzureRefused, PrefectUnreachable, RoachmeshError
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -71,10 +74,33 @@ def test_without_a_server_it_says_what_to_do_and_starts_none() -> None:
         require_prefect()
 
 
+def test_the_reason_of_a_retry_is_heard_from_prefects_log() -> None:
+    attempts: list[int] = []
+
+    @task(retries=1, retry_delay_seconds=0)
+    def busy_once() -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise AzureBusy("throttled", where="NIC a-1")
+
+    @flow
+    def retrying() -> None:
+        busy_once()
+
+    blamed: list[str] = []
+    shown = LiveDisplay(Console(file=StringIO()))
+    shown.tree.blame = lambda task_run_id, reason: blamed.append(reason)  # type: ignore[method-assign]
+    with shown:
+        retrying()
+
+    assert blamed == ["NIC a-1: throttled"]
+
+
 SLOW = """
     import threading
     from prefect import flow, task
-    from flows.terminal import run
+    from flows.display import LiveDisplay
+from flows.terminal import run
 
     @task(task_run_name="for ever")
     def for_ever():

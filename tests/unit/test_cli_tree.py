@@ -125,9 +125,15 @@ def test_nothing_is_cut_from_the_last_picture() -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_a_line_of_the_live_picture_is_one_line_on_the_terminal(width: int) -> None:
     console = Console(width=width, force_terminal=True, legacy_windows=False, file=None)
-    lines = [Line(1, "failed", "VM " + "x" * 90, "why [bold] " + "y" * 300, 12.0), Line(0, "done", "plan")]
+    lines = [Line(1, "failed", "VM " + "x" * 90, "why\n[bold] " + "y" * 300, 12.0), Line(0, "done", "plan")]
 
     with console.capture() as captured:
         console.print(display.draw(lines, width - 4))
 
     assert len(captured.get().splitlines()) == 2
+
+
+def test_a_line_for_an_ended_task_is_one_line_whatever_it_says() -> None:
+    said = str(step("VM a-1", StateType.FAILED, message="Drifted: two things\n  one\n  the other"))
+
+    assert said.endswith(" 2.0 s  Drifted: two things one the other")
