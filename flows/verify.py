@@ -14,6 +14,7 @@ from tasks.drift import compare_with_plan, judge_drift
 from tasks.machines import find_machine
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
+from tasks.store import judge_room
 
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
@@ -31,6 +32,7 @@ def verify(topology: Topology = DEFAULT, credentials: str = "default") -> None:
     findings = compare_with_plan(deployment)
     machines = for_each(deployment.plan.nodes, find_machine, deployment)
 
+    for_each(machines, judge_room, deployment)
     run_network_test(deployment, machines)
     wait_for_members(deployment, machines[0])
     verify_sql(deployment, machines)

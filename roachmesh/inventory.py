@@ -127,8 +127,8 @@ class Inventory(Model):
             "name": names.SUBNET,
             "properties": {
                 "addressPrefix": str(region.subnet),
-                "networkSecurityGroup": {"id": self.security_group(region).id},
-                "routeTable": {"id": self.route_table(region).id},
+                "networkSecurityGroup": {"id": self._id(SECURITY_GROUP, names.security_group(region.name))},
+                "routeTable": {"id": self._id(ROUTE_TABLE, names.route_table(region.name))},
                 "defaultOutboundAccess": False,
             },
         }
@@ -170,8 +170,8 @@ class Inventory(Model):
                 "primary": True,
                 "privateIPAllocationMethod": "Static",
                 "privateIPAddress": str(node.address),
-                "subnet": {"id": f"{self.virtual_network(region).id}/subnets/{names.SUBNET}"},
-                "publicIPAddress": {"id": self.public_address(region, node).id},
+                "subnet": {"id": f"{self.network_id(region)}/subnets/{names.SUBNET}"},
+                "publicIPAddress": {"id": self._id(PUBLIC_ADDRESS, names.public_address(node.name))},
             },
         }
         properties = {
@@ -192,7 +192,8 @@ class Inventory(Model):
 
     def virtual_machine(self, region: RegionPlan, node: Node) -> Resource:
         """Describe a node's machine as far as it can be read back; `provisioning` holds the rest."""
-        data_disk = self.data_disk(region, node)
+        data_disk = names.data_disk(node.name)
+        interface = self._id(INTERFACE, names.interface(node.name))
         properties: Body = {
             "hardwareProfile": {"vmSize": region.size},
             "storageProfile": {
@@ -207,27 +208,26 @@ class Inventory(Model):
                 "dataDisks": [
                     {
                         "lun": 0,
-                        "name": names.data_disk(node.name),
+                        "name": data_disk,
                         "createOption": "Attach",
-                        "managedDisk": {"id": data_disk.id},
+                        "managedDisk": {"id": self._id(DISK, data_disk)},
                     }
                 ],
             },
-            "networkProfile": {"networkInterfaces": [{"id": self.interface(region, node).id}]},
+            "networkProfile": {"networkInterfaces": [{"id": interface}]},
         }
-        availability_set = self.availability_set(region)
-        if availability_set:
-            properties["availabilitySet"] = {"id": availability_set.id}
+        if not region.zones:
+            name = names.availability_set(region.name)
+            properties["availabilitySet"] = {"id": self._id(AVAILABILITY_SET, name)}
         place = f"zone {node.zone}" if node.zone else "no zone"
         details = f"{region.size}, {place}, system disk {region.os_disk_gib} GiB Premium SSD"
         return self._make(VIRTUAL_MACHINE, node.name, region, details, properties, **_zones(node))
 
     def peering(self, here: RegionPlan, there: RegionPlan) -> Resource:
         """Describe the half of a peering that stands in `here`; both halves say the same."""
-        network, remote = self.virtual_network(here), self.virtual_network(there)
         name = names.peering(there.name)
         properties = {
-            "remoteVirtualNetwork": {"id": remote.id},
+            "remoteVirtualNetwork": {"id": self.network_id(there)},
             "allowVirtualNetworkAccess": True,
             "allowForwardedTraffic": True,
             "allowGatewayTransit": False,
@@ -235,13 +235,17 @@ class Inventory(Model):
         }
         return Resource(
             type=PEERING,
-            id=f"{network.id}/virtualNetworkPeerings/{name}",
-            path=(*network.path, name),
+            id=f"{self.network_id(here)}/virtualNetworkPeerings/{name}",
+            path=(self.plan.resource_group, names.virtual_network(here.name), name),
             region=here.name,
             details=f"with {there.vnet}",
             body={"properties": properties},
             when_well={"properties": {"peeringState": "Connected"}},
         )
+
+    def network_id(self, region: RegionPlan) -> str:
+        """Give the resource id of a region's network."""
+        return self._id(VIRTUAL_NETWORK, names.virtual_network(region.name))
 
     def _region(self, region: RegionPlan) -> Iterator[Resource]:
         yield self.security_group(region)
@@ -269,13 +273,16 @@ class Inventory(Model):
     ) -> Resource:
         return Resource(
             type=kind,
-            id=f"{self._group_id}/providers/{kind}/{name}",
+            id=self._id(kind, name),
             path=(self.plan.resource_group, name),
             region=region.name,
             details=details,
             body={"location": region.location, "tags": self._tags, "properties": properties, **beside},
             keep=keep,
         )
+
+    def _id(self, kind: str, name: str) -> str:
+        return f"{self._group_id}/providers/{kind}/{name}"
 
     @property
     def _group_id(self) -> str:

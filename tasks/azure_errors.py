@@ -27,6 +27,7 @@ ADVICE = {
     "OperationNotAllowed": "Ask for more quota in this location, or choose another size or location.",
     "QuotaExceeded": "Ask for more quota in this location, or choose another size or location.",
     "SkuNotAvailable": "Choose another `size`, or other `zones`, for this region.",
+    "OSProvisioningTimedOut": "See the machine's boot diagnostics; deploying again starts it once more.",
     "PropertyChangeNotAllowed": "Destroy and deploy this machine anew.",
     "RequestDisallowedByPolicy": "A policy of the subscription forbids it; ask its owner.",
     "ScopeLocked": "Somebody locked the resource group; remove the lock.",

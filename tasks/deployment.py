@@ -11,7 +11,7 @@ from prefect.blocks.core import Block
 
 from blocks import Artifacts, AzureCredentials, Certificates, SshKey
 from roachmesh.errors import BlockMissing
-from roachmesh.inventory import Inventory
+from roachmesh.inventory import UNKNOWN_OPERATORS, Inventory
 from roachmesh.plan import Plan
 from roachmesh.topology import Model
 
@@ -33,7 +33,7 @@ class Deployment(Model):
     plan: Plan
     credentials: str = "default"
     artifacts: str = "default"
-    operators: tuple[IPv4Network, ...] = ()
+    operators: tuple[IPv4Network, ...] = UNKNOWN_OPERATORS
 
     def operated_from(self, operators: tuple[IPv4Network, ...]) -> "Deployment":
         """Give the same deployment with what preflight found out."""

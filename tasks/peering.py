@@ -36,7 +36,7 @@ def ensure_peering(deployment: Deployment, left: RegionPlan, right: RegionPlan) 
     inventory = deployment.inventory
     there, back = inventory.peering(left, right), inventory.peering(right, left)
     with ExitStack() as held:
-        for network in sorted(inventory.virtual_network(region).id for region in (left, right)):
+        for network in sorted(map(inventory.network_id, (left, right))):
             held.enter_context(_locks[network])
         _delete_disconnected(deployment, there)
         _delete_disconnected(deployment, back)

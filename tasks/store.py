@@ -1,14 +1,18 @@
 """The disk that holds a node's store: formatted once, mounted by systemd."""
 
+from roachmesh.errors import HostFailed
 from roachmesh.outcome import Outcome
 from roachmesh.render import systemd
 from tasks.deployment import Deployment
-from tasks.engine import converging
+from tasks.engine import converging, judging
 from tasks.hosts import session
 from tasks.machines import Machine
+from tasks.sessions import Session
 
 # By LUN, newest scheme first. Source: azure-vm-utils and the Azure Linux agent's udev rules.
 DEVICES = ["/dev/disk/azure/data/by-lun/0", "/dev/disk/azure/scsi1/lun0"]
+MIN_FREE = 0.05
+GIB = 2**30
 
 
 @converging("store {machine.host.name}")
@@ -16,7 +20,7 @@ def ensure_store_mounted(deployment: Deployment, machine: Machine) -> Outcome:
     """Mount the data disk where the store lives.
 
     Raises:
-        HostFailed: there is no such disk, or it holds something that is not ours.
+        HostFailed: there is no such disk, it holds something that is not ours, or it is full.
     """
     host = session(deployment, machine.host)
     disk = host.program("prepare_disk", {"candidates": DEVICES})
@@ -25,4 +29,26 @@ def ensure_store_mounted(deployment: Deployment, machine: Machine) -> Outcome:
     # A node may run on it: a unit that was written anew holds from the machine's next start on.
     did = host.ensure_service(systemd.STORE_MOUNT, files=[unit], restart=False)
     changed = bool(placed) or did["change"] != "unchanged"
+    _require_room(host)
     return host.outcome(f"store {disk['device']}", new=disk["changed"], changed=changed)
+
+
+@judging("room on {machine.host.name}")
+def judge_room(deployment: Deployment, machine: Machine) -> None:
+    """Let no node pass whose store is full.
+
+    Raises:
+        HostFailed: less than 5 % are left.
+    """
+    _require_room(session(deployment, machine.host))
+
+
+def _require_room(host: Session) -> None:
+    said = host.run(["df", "--block-size=1", "--output=avail,size", systemd.STORE_DIR])
+    free, size = map(int, said.splitlines()[1].split())
+    if free < MIN_FREE * size:
+        raise HostFailed(
+            f"the store's disk is full: {free / GIB:.1f} of {size / GIB:.1f} GiB are left.",
+            where=host.name,
+            advice="Delete data, or deploy with more nodes: CockroachDB moves data to them by itself.",
+        )

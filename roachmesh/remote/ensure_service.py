@@ -22,6 +22,16 @@ def systemctl(*arguments: str) -> str:
     return done.stdout
 
 
+def run(verb: str, unit: str) -> None:
+    """Start or restart a unit; when that fails, what it logged last is why."""
+    try:
+        systemctl(verb, unit)
+    except RuntimeError as error:
+        journal = ["journalctl", "--unit", unit, "--lines=5", "--output=cat", "--no-pager"]
+        said = subprocess.run(journal, capture_output=True, text=True, check=False).stdout
+        raise RuntimeError(f"{error}; it logged last: {' | '.join(said.splitlines())}") from error
+
+
 def show(unit: str) -> dict[str, str]:
     """Read what systemd says of a unit."""
     properties = "ActiveState,UnitFileState,NeedDaemonReload,LoadState,InactiveExitTimestamp"
@@ -48,11 +58,11 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     if state["UnitFileState"] != "enabled":
         systemctl("enable", "--quiet", unit)  # makes systemd read all units anew: not without need
     if state["ActiveState"] not in ("active", "reloading"):
-        systemctl("start", unit)
+        run("start", unit)
         return {"change": "started", "stale": []}
     began = started_at(state)
     stale = [path for path in request["files"] if Path(path).stat().st_mtime > began]
     if stale and request["restart"]:
-        systemctl("restart", unit)
+        run("restart", unit)
         return {"change": "restarted", "stale": stale}
     return {"change": "unchanged", "stale": stale}

@@ -82,7 +82,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         raise ConnectionError(f"cannot download {url}: {exc}") from exc
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
-        raise RuntimeError(f"{url} has sha256 {actual}, expected {expected}")
+        raise RuntimeError(
+            f"{url} has sha256 {actual}, expected {expected}: it was thrown away. "
+            "Find out who changed it; a checksum pinned in the artifacts block may be an old one."
+        )
     target_sha256 = install(content, request["member"], target)
     record = record_path(target)
     record.parent.mkdir(parents=True, exist_ok=True)
