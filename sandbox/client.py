@@ -8,7 +8,7 @@ from typing import Any
 from sandbox import tls
 from sandbox.card import Card
 
-VERSION = "2026-03-01"
+VERSION = "2019-07-01"  # that all of Azure knows
 TIMEOUT_S = 10.0
 FAULTS = "/sandbox/faults"
 

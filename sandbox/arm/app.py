@@ -2,10 +2,10 @@
 
 import json
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable
-from datetime import date
 from email.utils import formatdate
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sandbox.arm import faulty, responses, urls
+from sandbox.arm import api_versions, faulty, responses, urls
 from sandbox.arm.cloud import Cloud, Fabric, Machines
 from sandbox.arm.errors import ArmError
 from sandbox.arm.request_log import RequestLog
@@ -97,7 +97,7 @@ class App:
         return Response(content, answer.status, headers)
 
     def _answer(self, request: Request, body: bytes) -> Answer:
-        path = request.url.path.rstrip("/") or "/"
+        path = re.sub("/{2,}", "/", request.url.path).rstrip("/") or "/"  # `az resource` doubles some
         base_url = f"{request.url.scheme}://{request.url.netloc}"
         try:
             token = self._tokens.handle(request.method, path, base_url, body)
@@ -140,19 +140,8 @@ def _failed(error: Exception) -> Answer:
 
 def _call(request: Request, path: str, base_url: str, body: bytes) -> Call:
     query = {key.lower(): value for key, value in request.query_params.items()}
-    _check_api_version(query.get("api-version"))
+    api_versions.check_given(path, query.get("api-version"))
     return Call(request.method, path, query, request.headers, _json(body), base_url)
-
-
-def _check_api_version(version: str | None) -> None:
-    if not version:
-        message = "The api-version query parameter (?api-version=) is required for all requests."
-        raise ArmError(400, "MissingApiVersionParameter", message)
-    try:
-        date.fromisoformat(version.removesuffix("-preview"))
-    except ValueError:
-        message = f"The api-version '{version}' is invalid. It should have the form '2026-03-01'."
-        raise ArmError(400, "InvalidApiVersionParameter", message) from None
 
 
 def _json(body: bytes) -> Json:

@@ -1,8 +1,8 @@
 """What exists without anybody making it: the subscription, its tenant, regions and providers."""
 
-from sandbox.arm import responses
+from sandbox.arm import api_versions, responses
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.errors import ArmError
+from sandbox.arm.errors import not_emulated
 from sandbox.arm.locations import REGIONS, display_name
 from sandbox.arm.resource_type import Answer, Call, ResourceType
 from sandbox.arm.store import Json
@@ -50,8 +50,7 @@ def provider(cloud: Cloud, call: Call, namespace: str, types: list[ResourceType]
     for known in NAMESPACES:
         if known.lower() == namespace.lower():
             return Answer(200, _provider(cloud, known, types))
-    message = f"The resource namespace '{namespace}' is invalid."
-    raise ArmError(404, "InvalidResourceNamespace", message)
+    raise not_emulated(f"the provider {namespace}")
 
 
 def providers(cloud: Cloud, call: Call, types: list[ResourceType]) -> Answer:
@@ -85,12 +84,19 @@ def _location(cloud: Cloud, name: str, zones: bool) -> Json:
 
 
 def _provider(cloud: Cloud, namespace: str, types: list[ResourceType]) -> Json:
-    known = [kind.name.split("/", 1)[1] for kind in types if kind.namespace == namespace]
     regions = [display_name(name) for name in REGIONS]
     return {
         "id": f"/subscriptions/{cloud.subscription_id}/providers/{namespace}",
         "namespace": namespace,
         "registrationState": "Registered",
         "registrationPolicy": "RegistrationRequired",
-        "resourceTypes": [{"resourceType": name, "locations": regions, "apiVersions": []} for name in known],
+        "resourceTypes": [
+            {
+                "resourceType": kind.name.split("/", 1)[1],
+                "locations": regions,
+                "apiVersions": api_versions.known(kind.name),
+            }
+            for kind in types
+            if kind.namespace == namespace
+        ],
     }

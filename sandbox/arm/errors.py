@@ -14,16 +14,18 @@ class ArmError(Exception):
         super().__init__(f"{code}: {message}")
         self.status, self.code, self.message, self.target = status, code, message, target
         self.headers: dict[str, str] = {}
+        self.details: list[dict[str, Any]] = []
 
     def body(self) -> dict[str, Any]:
         """Render the error object, without its envelope."""
         target = {"target": self.target} if self.target else {}
-        return {"code": self.code, "message": self.message, **target}
+        details = {"details": self.details} if self.details else {}
+        return {"code": self.code, "message": self.message, **target, **details}
 
 
 def not_emulated(what: str) -> ArmError:
     """Refuse aloud what Azure has and the sandbox has not: a code of our own, which Azure never sends."""
-    return ArmError(400, "NotEmulatedBySandbox", f"The sandbox does not emulate {what} (yet).")
+    return ArmError(400, "NotEmulatedBySandbox", f"The sandbox does not emulate {what}.")
 
 
 def invalid_parameter(message: str, target: str) -> ArmError:
@@ -71,13 +73,22 @@ def invalid_reference(target: str, referrer: str) -> ArmError:
     return ArmError(400, "InvalidResourceReference", message)
 
 
-def unknown_type(namespace: str, type_name: str, api_version: str) -> ArmError:
-    """Answer for a type that Azure may have and the sandbox has not."""
+def not_provisioned(target: str, referrer: str, state: str, *, retryable: bool) -> ArmError:
+    """Refuse a reference to what is still being written.
+
+    Source: hashicorp/terraform#7986 and #7153 for most types (429), terraform-provider-azurerm#3392 for
+    peerings (400).
+    """
     message = (
-        f"The resource type '{type_name}' could not be found in the namespace '{namespace}' "
-        f"for api version '{api_version}'."
+        f"Cannot proceed with operation because resource {target} used by resource {referrer} is not in "
+        f"Succeeded state. Resource is in {state} state."
     )
-    return ArmError(404, "InvalidResourceType", message)
+    error = ArmError(400, "ReferencedResourceNotProvisioned", message)
+    if not retryable:
+        return error
+    wrapped = ArmError(429, "RetryableError", "A retryable error occurred.")
+    wrapped.details.append(error.body())
+    return wrapped
 
 
 def property_change_not_allowed(what: str) -> ArmError:

@@ -149,7 +149,7 @@ def status_document(operation: Operation, status: str, resource_id: str) -> dict
     if status != "InProgress":
         document["endTime"] = timestamp(operation.ended_at or operation.ready_at)
     if operation.error and status == "Failed":
-        document["error"] = {**operation.error.body(), "details": []}
+        document["error"] = {"details": [], **operation.error.body()}
     return document
 
 

@@ -13,7 +13,8 @@ from sandbox.arm.resource_type import Answer
 
 def _code(answer: Answer) -> str | None:
     """The error's code: within an object for ARM, a plain word for the token endpoint."""
-    error = (answer.body or {}).get("error") if answer.status >= 400 else None
+    refusal = answer.body if isinstance(answer.body, dict) and answer.status >= 400 else {}
+    error = refusal.get("error")
     return error["code"] if isinstance(error, dict) else error
 
 

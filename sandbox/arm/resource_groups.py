@@ -139,6 +139,8 @@ def _delete_contents(cloud: Cloud, name: str) -> None:
         _disconnect_peers(cloud, name, resources)
         for resource in resources:
             cloud.store.remove(resource.id)
+        for key in [key for key, one in cloud.store.deployments.items() if one.group == name]:
+            del cloud.store.deployments[key]
         del cloud.store.groups[name.lower()]
     cloud.converge()
 

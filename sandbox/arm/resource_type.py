@@ -33,7 +33,7 @@ class Answer:
     """One response; `body` None is an empty one."""
 
     status: int
-    body: Json | None = None
+    body: Json | list[Json] | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -80,6 +80,7 @@ class ResourceType:
         children: Lists among the properties whose members are resources of their own.
         kept_children: Those of `children` that a write without the list leaves alone.
         any_region: References may cross regions.
+        waits: A reference to what is still being written is for the client to try again (429), not wrong.
         zonal: May be given `zones`, where the region has any.
         synchronous: Writes answer 200 at once, without an operation.
         created_status: What the answer to a creation says.
@@ -101,6 +102,7 @@ class ResourceType:
     children: Mapping[str, "ResourceType"] = field(default_factory=dict)
     kept_children: tuple[str, ...] = ()
     any_region: bool = False
+    waits: bool = True
     zonal: bool = False
     synchronous: bool = False
     created_status: int = 201

@@ -55,22 +55,14 @@ def written(
 ) -> Answer:
     """The answer to an accepted PUT: the whole body, in the state it has meanwhile."""
     body = document(cloud, kind, resource, state=operation.shows)
-    headers = {
-        "Azure-AsyncOperation": _operation_url(cloud, call, operation, "operations"),
-        "Azure-AsyncNotification": "Enabled",
-        **poll_headers(cloud, operation),
-    }
+    headers = {"Azure-AsyncNotification": "Enabled", **operation_headers(cloud, call, operation)}
     return Answer(status, body, headers)
 
 
 def accepted(cloud: Cloud, call: Call, operation: Operation) -> Answer:
     """The answer to an accepted DELETE or action: no body, two places to ask."""
-    headers = {
-        "Azure-AsyncOperation": _operation_url(cloud, call, operation, "operations"),
-        "Location": _operation_url(cloud, call, operation, "operationResults"),
-        **poll_headers(cloud, operation),
-    }
-    return Answer(202, None, headers)
+    location = _operation_url(cloud, call, operation, "operationResults")
+    return Answer(202, None, {"Location": location, **operation_headers(cloud, call, operation)})
 
 
 def operation_status(cloud: Cloud, call: Call, operation: Operation) -> Answer:
@@ -89,6 +81,12 @@ def operation_result(cloud: Cloud, call: Call, operation: Operation) -> Answer:
     if status == "Failed" and operation.error:
         raise operation.error
     return Answer(204 if operation.shows == "Deleting" else 200)
+
+
+def operation_headers(cloud: Cloud, call: Call, operation: Operation) -> dict[str, str]:
+    """Where to ask how an operation goes, and when."""
+    url = _operation_url(cloud, call, operation, "operations")
+    return {"Azure-AsyncOperation": url, **poll_headers(cloud, operation)}
 
 
 def poll_headers(cloud: Cloud, operation: Operation) -> dict[str, str]:

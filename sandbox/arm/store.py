@@ -30,6 +30,21 @@ class ResourceGroup:
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """A template that was deployed into a group, and the paths of what it made."""
+
+    name: str
+    group: str
+    operation: Operation
+    resources: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What the store files it under."""
+        return f"{self.group}/{self.name}".lower()
+
+
+@dataclass(frozen=True)
 class Resource:
     """A resource as it was last written; a write replaces it, nothing in it is changed in place.
 
@@ -58,6 +73,7 @@ class Store:
         self.lock = threading.RLock()
         self.version = 0
         self.groups: dict[str, ResourceGroup] = {}
+        self.deployments: dict[str, Deployment] = {}
         self._resources: dict[str, Resource] = {}
         self._by_type: dict[str, dict[str, Resource]] = {}
         self._children: dict[str, dict[str, Resource]] = {}

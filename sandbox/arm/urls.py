@@ -5,9 +5,20 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from sandbox.arm import catalogue, faulty, ids, resource_groups, resource_lists, responses, verbs
+from sandbox.arm import (
+    api_versions,
+    catalogue,
+    deployments,
+    faulty,
+    ids,
+    images,
+    resource_groups,
+    resource_lists,
+    responses,
+    verbs,
+)
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.errors import ArmError, unknown_type
+from sandbox.arm.errors import ArmError, not_emulated
 from sandbox.arm.ids import ResourceId
 from sandbox.arm.operations import Operation
 from sandbox.arm.resource_type import Answer, Call, ResourceType
@@ -47,6 +58,11 @@ TYPES = {kind.name.lower(): kind for kind in ALL_TYPES}
 Handler = Callable[..., Answer]
 SUBSCRIPTION = "/subscriptions/(?P<subscription>[^/]+)"
 GROUP = f"{SUBSCRIPTION}/resourcegroups/(?P<name>[^/]+)"
+DEPLOYMENTS = f"{GROUP}/providers/microsoft.resources/deployments"
+IMAGES = (
+    rf"{SUBSCRIPTION}/providers/microsoft.compute/locations/(?P<location>[^/]+)/publishers/(?P<publisher>[^/]+)"
+    r"/artifacttypes/vmimage/offers/(?P<offer>[^/]+)/skus/(?P<sku>[^/]+)/versions"
+)
 OPERATION = rf"{SUBSCRIPTION}/providers/(?P<namespace>[^/]+)/locations/[^/]+"
 
 
@@ -64,6 +80,10 @@ def _provider(cloud: Cloud, call: Call, namespace: str) -> Answer:
 
 def _providers(cloud: Cloud, call: Call) -> Answer:
     return catalogue.providers(cloud, call, ALL_TYPES)
+
+
+def _deploy(cloud: Cloud, call: Call, name: str, deployment: str) -> Answer:
+    return deployments.put(cloud, call, name, deployment, lambda inner: _resource(cloud, inner))
 
 
 def _list_type(cloud: Cloud, call: Call, namespace: str, type_name: str, name: str | None = None) -> Answer:
@@ -94,6 +114,11 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("HEAD", GROUP, resource_groups.head),
     ("PATCH", GROUP, resource_groups.patch),
     ("DELETE", GROUP, resource_groups.delete),
+    ("PUT", f"{DEPLOYMENTS}/(?P<deployment>[^/]+)", _deploy),
+    ("GET", f"{DEPLOYMENTS}/(?P<deployment>[^/]+)", deployments.get),
+    ("GET", DEPLOYMENTS, deployments.list_all),
+    ("GET", IMAGES, images.versions),
+    ("GET", rf"{IMAGES}/(?P<version>[^/]+)", images.version),
     ("GET", rf"{SUBSCRIPTION}/providers/(?P<namespace>[^/]+)/(?P<type_name>[^/]+)", _list_type),
     ("GET", rf"{GROUP}/providers/(?P<namespace>[^/]+)/(?P<type_name>[^/]+)", _list_type),
 ]
@@ -118,8 +143,7 @@ def _resource(cloud: Cloud, call: Call) -> Answer:
     head, _, last = call.path.rpartition("/")
     parent = ids.parse(head)
     if parent is None:
-        log.warning("the sandbox has no %s %s", call.method, call.path)
-        raise ArmError(404, "NotFound", f"No resource is found at {call.method} {call.path}.")
+        raise _lacking(f"{call.method} {call.path}")
     kind = _kind(call, parent.type)
     action = kind.actions.get((call.method, last.lower()))
     if action:
@@ -150,7 +174,7 @@ def _one(cloud: Cloud, call: Call, resource_id: ResourceId) -> Answer:
 def _expanded(cloud: Cloud, call: Call, kind: ResourceType, answer: Answer) -> Answer:
     """Add what `$expand=instanceView` asks for, to one machine or a list of them."""
     wanted = call.query.get("$expand", "").lower() == "instanceview" or call.query.get("statusonly") == "true"
-    if kind is not virtual_machines.TYPE or not wanted or answer.body is None:
+    if kind is not virtual_machines.TYPE or not wanted or not isinstance(answer.body, dict):
         return answer
     items = answer.body.get("value", [answer.body])
     expanded = []
@@ -170,13 +194,15 @@ def _canonical(resource_id: ResourceId, kind: ResourceType) -> ResourceId:
 def _kind(call: Call, type_name: str) -> ResourceType:
     kind = TYPES.get(type_name.lower())
     if kind is None:
-        namespace, _, rest = type_name.partition("/")
-        log.warning("the sandbox has no resource type %s (%s %s)", type_name, call.method, call.path)
-        if namespace.lower() not in {known.lower() for known in catalogue.NAMESPACES}:
-            message = f"The resource namespace '{namespace}' is invalid."
-            raise ArmError(404, "InvalidResourceNamespace", message)
-        raise unknown_type(namespace, rest, call.api_version)
+        raise _lacking(f"{call.method} of {type_name}")
+    api_versions.check_of_type(kind.name, call.api_version, str(call.body.get("location", "")))
     return kind
+
+
+def _lacking(what: str) -> ArmError:
+    """Refuse what Azure may have: a 404 would say that there is none of it."""
+    log.warning("asked for what the sandbox does not emulate: %s", what)
+    return not_emulated(what)
 
 
 def _check_subscription(cloud: Cloud, call: Call) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.arm import ids, shapes
 from sandbox.arm.cloud import Cloud
-from sandbox.arm.errors import ArmError, invalid_reference
+from sandbox.arm.errors import ArmError, invalid_reference, not_provisioned
 from sandbox.arm.ids import ResourceId
 from sandbox.arm.locations import REGIONS, canonical
 from sandbox.arm.operations import Operation
@@ -15,6 +15,7 @@ from sandbox.arm.resource_type import ResourceType
 from sandbox.arm.store import Json, Resource
 
 USUAL = {"id", "name", "type", "etag", "location", "tags", "properties"}
+COUNTED = {"subnets", "securityRules", "routes"}
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?")
 
 
@@ -165,7 +166,19 @@ def _resolve_references(cloud: Cloud, kind: ResourceType, wanted: Resource) -> N
         elsewhere = found and not kind.any_region and cloud.store.location_of(found) != location
         if found is None or elsewhere:
             raise invalid_reference(text, str(wanted.id))
+        _check_provisioned(cloud, kind, wanted, found)
         holder["id"] = str(found.id)
+
+
+def _check_provisioned(cloud: Cloud, kind: ResourceType, wanted: Resource, found: Resource) -> None:
+    """Refuse to build on what is being written; a subnet or a rule in the making counts for its parent."""
+    if found.id.namespace != "Microsoft.Network":
+        return
+    parts = [part for part in cloud.store.descendants(found.id) if part.id.path[-1][0] in COUNTED]
+    for part in (found, *parts):
+        state = cloud.operations.provisioning_state(part.operation)
+        if part.operation is not wanted.operation and state in ("Updating", "Deleting"):
+            raise not_provisioned(str(found.id), str(wanted.id), state, retryable=kind.waits)
 
 
 def _references(value: Any) -> Iterator[Json]:

@@ -91,15 +91,16 @@ class Azure(Clients):
         path: str,
         body: Any = None,
         *,
-        version: str | None = "2026-03-01",
+        version: str | None = "2019-07-01",  # that all of Azure knows
         token: str | None = "",
         headers: dict[str, str] | None = None,
+        query: str = "",
     ) -> tuple[int, Any, dict[str, str]]:
         """Send one request without the SDK; returns status, decoded body and headers (lower-case)."""
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token or self.credential.get_token(SCOPE).token}"
-        url = f"{self.endpoint}{path}" + (f"?api-version={version}" if version else "")
+        url = f"{self.endpoint}{path}?{query}" + (f"api-version={version}" if version else "")
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, sent, method=method)  # noqa: S310 - always https
         context = ssl.create_default_context(cafile=str(self.ca_file))

@@ -210,9 +210,11 @@ def test_tags_change_by_patch_at_once(azure: Azure) -> None:
 def test_a_type_that_the_sandbox_lacks_is_said_so(azure: Azure) -> None:
     for path in ("natGateways", "natGateways/gateway", "virtualNetworks/vnet/widgets"):
         status, body, _ = azure.raw("GET", azure.id("rg", path))
-        assert (status, body["error"]["code"]) == (404, "InvalidResourceType")
-    status, body, _ = azure.raw("GET", azure.id("rg", "servers/one", "Microsoft.Sql"))
-    assert (status, body["error"]["code"]) == (404, "InvalidResourceNamespace")
+        assert (status, body["error"]["code"]) == (400, "NotEmulatedBySandbox")
+        assert path.split("/")[0] in body["error"]["message"]
+    for path in ("/tagNames", "/providers/Microsoft.Sql/servers", "/providers/Microsoft.Sql"):
+        status, body, _ = azure.raw("GET", f"/subscriptions/{CREDENTIALS.subscription_id}{path}")
+        assert (status, body["error"]["code"]) == (400, "NotEmulatedBySandbox")
 
 
 def test_the_catalogue_names_subscription_tenant_regions_and_providers(azure: Azure) -> None:
@@ -225,6 +227,7 @@ def test_the_catalogue_names_subscription_tenant_regions_and_providers(azure: Az
     assert provider.registration_state == "Registered"
     known = {kind.name for kind in urls.ALL_TYPES}
     assert {f"Microsoft.Network/{one.resource_type}" for one in provider.resource_types} <= known
+    assert {one.api_versions[0] for one in provider.resource_types} == {"2026-03-01"}
     _, body, _ = azure.raw("GET", "/subscriptions/99999999-9999-9999-9999-999999999999/resourcegroups/rg")
     assert body["error"]["code"] == "SubscriptionNotFound"
 

@@ -70,7 +70,7 @@ def app() -> Iterator[App]:
 
 def ask(app: App, method: str, path: str, body: dict[str, Any] | None = None) -> int:
     """Send a request past TLS and tokens; returns its status."""
-    call = Call(method, path, {"api-version": "2026-03-01"}, {}, body or {}, "https://localhost")
+    call = Call(method, path, {"api-version": "2019-07-01"}, {}, body or {}, "https://localhost")
     with app.cloud.store.lock:
         return urls.route(app.cloud, call).status
 

@@ -158,10 +158,10 @@ def test_a_network_does_one_thing_at_a_time(tmp_path: Path) -> None:
             assert azure.raw("PUT", azure.id("rg", f"virtualNetworks/{name}"), body)[0] == 201
         remote = {"properties": {"remoteVirtualNetwork": {"id": azure.id("rg", "virtualNetworks/b")}}}
         path = azure.id("rg", "virtualNetworks/a/virtualNetworkPeerings/to-b")
-        status, answer, _ = azure.raw("PUT", path, remote)
-        assert (status, answer["error"]["code"]) == (409, "AnotherOperationInProgress")
         azure.clock.now += 5
         assert azure.raw("PUT", path, remote)[0] == 201
+        status, answer, _ = azure.raw("PUT", path, remote)
+        assert (status, answer["error"]["code"]) == (409, "AnotherOperationInProgress")
         status, answer, _ = azure.raw("DELETE", azure.id("rg", "virtualNetworks/a"))
         assert (status, answer["error"]["code"]) == (409, "AnotherOperationInProgress")
 
@@ -213,3 +213,29 @@ def test_public_addresses_run_out(azure: Azure) -> None:
     cloud.next_public_offset = size - 1
     assert make.public_address(azure, "last").ip_address == "198.18.31.254"
     assert make.public_address(azure, "first").ip_address == "198.18.16.32"
+
+
+def test_what_is_still_being_written_cannot_be_built_upon_yet(tmp_path: Path) -> None:
+    with control_plane(tmp_path, latency=1.0) as azure:
+        azure.resources.resource_groups.create_or_update("rg", {"location": "eastus"})
+        azure.raw(
+            "PUT", azure.id("rg", "networkSecurityGroups/nsg"), {"location": "eastus", "properties": {}}
+        )
+        vnet, far = azure.id("rg", "virtualNetworks/vnet"), azure.id("rg", "virtualNetworks/far")
+        for path, prefix in ((vnet, "10.1.0.0/16"), (far, "10.2.0.0/16")):
+            space = {"addressSpace": {"addressPrefixes": [prefix]}}
+            azure.raw("PUT", path, {"location": "eastus", "properties": space})
+            azure.clock.now += 60
+        nsg = {"id": azure.id("rg", "networkSecurityGroups/nsg")}
+        subnet = {"properties": {"addressPrefix": "10.1.1.0/24", "networkSecurityGroup": nsg}}
+        assert azure.raw("PUT", f"{vnet}/subnets/nodes", subnet)[0] == 201
+        nic = make.interface_body(f"{vnet}/subnets/nodes")
+        status, answer, _ = azure.raw("PUT", azure.id("rg", "networkInterfaces/nic"), nic)
+        assert (status, answer["error"]["code"]) == (429, "RetryableError")
+        assert answer["error"]["details"][0]["code"] == "ReferencedResourceNotProvisioned"
+        peering = {"properties": {"remoteVirtualNetwork": {"id": vnet}}}
+        status, answer, _ = azure.raw("PUT", f"{far}/virtualNetworkPeerings/to-vnet", peering)
+        assert (status, answer["error"]["code"]) == (400, "ReferencedResourceNotProvisioned")
+        azure.clock.now += 60
+        assert azure.raw("PUT", azure.id("rg", "networkInterfaces/nic"), nic)[0] == 201
+        assert azure.raw("PUT", f"{far}/virtualNetworkPeerings/to-vnet", peering)[0] == 201

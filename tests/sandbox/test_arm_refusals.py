@@ -121,6 +121,7 @@ IMAGE = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server",
 NOT_OURS = {"id": f"{NSG}/nsg"}
 DATA = {"id": f"{COMPUTE}/disks/data"}
 
+MANY = [{"name": f"r{number}", **rule(priority=100 + number)} for number in range(1001)]
 REFUSED: list[tuple[str, str, Any, int, str]] = [
     # resource groups
     ("PUT", f"{SUBSCRIPTION}/resourcegroups/new", {}, 400, "LocationRequired"),
@@ -131,7 +132,7 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("GET", f"{SUBSCRIPTION}/resourcegroups/absent", None, 404, "ResourceGroupNotFound"),
     ("DELETE", f"{SUBSCRIPTION}/resourcegroups/absent", None, 404, "ResourceGroupNotFound"),
     ("GET", f"{SUBSCRIPTION}/resourcegroups/absent/resources", None, 404, "ResourceGroupNotFound"),
-    ("POST", f"{SUBSCRIPTION}/resourcegroups/rg", {}, 404, "NotFound"),
+    ("POST", f"{SUBSCRIPTION}/resourcegroups/rg", {}, 400, "NotEmulatedBySandbox"),
     # every type
     ("PUT", NSG.replace("/rg/", "/absent/") + "/new", located(), 404, "ResourceGroupNotFound"),
     ("PUT", f"{NSG}/new", {"properties": {}}, 400, "LocationRequired"),
@@ -151,7 +152,7 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("GET", f"{NSG}/absent/securityRules", None, 404, "ResourceNotFound"),
     ("PUT", f"{NSG}/absent/securityRules/new", rule(), 404, "ParentResourceNotFound"),
     ("PATCH", f"{NSG}/absent", {"tags": {}}, 404, "ResourceNotFound"),
-    ("POST", f"{NSG}/nsg/start", None, 404, "InvalidResourceType"),
+    ("POST", f"{NSG}/nsg/start", None, 400, "NotEmulatedBySandbox"),
     ("POST", f"{NSG}/nsg", {}, 405, "MethodNotAllowed"),
     # security rules
     ("PUT", RULE, rule(priority=100), 400, "SecurityRuleConflict"),
@@ -177,6 +178,7 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("PUT", RULE, rule(sourceApplicationSecurityGroups=[{}]), 400, "NotEmulatedBySandbox"),
     ("PUT", f"{NSG}/new", located(securityRules=[{"name": "a", **rule()}, {"name": "b", **rule()}]), 400,
      "SecurityRuleConflict"),
+    ("PUT", f"{NSG}/new", located(securityRules=MANY), 400, "SecurityRuleCountLimitReached"),
     # route tables
     ("PUT", f"{NETWORK}/routeTables/new", located(routes=[{"name": "a", "properties": {}}]), 400,
      "NotEmulatedBySandbox"),
@@ -254,7 +256,7 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
      "InvalidResourceReference"),
     ("PATCH", MACHINE, {"properties": {}}, 400, "NotEmulatedBySandbox"),
     ("POST", f"{COMPUTE}/virtualMachines/absent/start", None, 404, "ResourceNotFound"),
-    ("POST", f"{MACHINE}/reimage", None, 404, "InvalidResourceType"),
+    ("POST", f"{MACHINE}/reimage", None, 400, "NotEmulatedBySandbox"),
 ]  # fmt: skip
 
 
@@ -300,12 +302,31 @@ def test_what_is_fixed_when_a_machine_is_made_cannot_change(
     [
         (None, "MissingApiVersionParameter"),
         ("newest", "InvalidApiVersionParameter"),
-        ("2026-99-01", "InvalidApiVersionParameter"),
+        ("2023-04-02", "InvalidApiVersionParameter"),
     ],
 )
-def test_an_api_version_is_required(azure: Azure, version: str | None, code: str) -> None:
+def test_an_api_version_that_arm_knows_is_required(azure: Azure, version: str | None, code: str) -> None:
     status, answer, _ = azure.raw("GET", f"{SUBSCRIPTION}/resourcegroups", version=version)
     assert (status, answer["error"]["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("path", "newest"),
+    [
+        (NSG, "2026-03-01"),
+        (f"{NSG}/nsg", "2026-03-01"),
+        (f"{NSG}/nsg/securityRules/ssh", "2026-03-01"),
+        (MACHINE, "2026-04-01"),
+        (f"{COMPUTE}/disks/data", "2026-03-02"),
+    ],
+)
+def test_an_api_version_of_another_provider_is_refused_with_the_list_of_those_there_are(
+    azure: Azure, path: str, newest: str
+) -> None:
+    status, answer, _ = azure.raw("GET", path, version="2013-03-01")
+    assert (status, answer["error"]["code"]) == (400, "NoRegisteredProviderFound")
+    assert f"{newest}'. The supported locations are" in answer["error"]["message"]
+    assert azure.raw("GET", path, version=newest)[0] == 200
 
 
 def test_a_filter_that_is_not_understood_is_refused_rather_than_ignored(azure: Azure) -> None:

@@ -131,6 +131,7 @@ def check_data_disks(cloud: Cloud, wanted: Resource) -> None:
         disk = referenced(cloud, wanted, attached, "managedDisk", "Compute/disks")
         if disk is None:
             raise not_emulated("data disks that a machine's PUT creates; make the disk first, then attach it")
+        attached |= {"name": disk.id.name, "diskSizeGB": disk.properties["diskSizeGB"]}
         holder = disks.owner(cloud, disk)
         if holder and holder.id.key != wanted.id.key:
             message = f"Disk '{disk.id.name}' cannot be attached: it is already attached to VM {holder.id}."

@@ -178,6 +178,7 @@ TYPE = ResourceType(
         "remoteBgpCommunities",
     ),
     any_region=True,
+    waits=False,
     check=check,
     show=show,
     check_delete=check_delete,

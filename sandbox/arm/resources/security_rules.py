@@ -22,6 +22,7 @@ AZURES_TAGS = """
     LogicApps MicrosoftContainerRegistry PowerBI ServiceBus ServiceFabric Sql SqlManagement Storage
     WindowsAdminCenter
 """.lower().split()
+MOST = 1000
 CHOICES = {
     "protocol": ("Tcp", "Udp", "Icmp", "Esp", "Ah", "*"),
     "access": ("Allow", "Deny"),
@@ -34,7 +35,8 @@ def check(cloud: Cloud, wanted: Resource, present: Resource | None) -> None:
 
     Source: SecurityRuleConflict in grycap/im#359, SecurityRuleParametersMissing in Azure/sap-hana#135,
     SecurityRuleInvalidPortRange in terraform-provider-azurerm#1530, SecurityRuleInvalidAddressPrefix
-    in #16761 and for unknown tags in Azure/azure-powershell#391; SecurityRuleInvalidPriority is believed.
+    in #16761 and for unknown tags in Azure/azure-powershell#391; SecurityRuleCountLimitReached in
+    Azure/azure-rest-api-specs#3003; SecurityRuleInvalidPriority is believed.
     """
     properties = wanted.properties
     for name, choices in CHOICES.items():
@@ -43,7 +45,7 @@ def check(cloud: Cloud, wanted: Resource, present: Resource | None) -> None:
         raise not_emulated(f"security rules for protocol {properties['protocol']}")
     if any("ApplicationSecurityGroups" in name and value for name, value in properties.items()):
         raise not_emulated("application security groups in security rules")
-    _check_priority(cloud, wanted)
+    _check_place(cloud, wanted)
     for single, several in FIELDS:
         properties.setdefault(several, [])
         values = field_values(properties, single, several)
@@ -77,12 +79,16 @@ def _missing(wanted: Resource, what: str) -> ArmError:
     return ArmError(400, "SecurityRuleParametersMissing", message)
 
 
-def _check_priority(cloud: Cloud, wanted: Resource) -> None:
+def _check_place(cloud: Cloud, wanted: Resource) -> None:
     priority = wanted.properties.get("priority")
     if not isinstance(priority, int) or not 100 <= priority <= 4096:
         message = f"Security rule has invalid Priority. Value provided: {priority}. Allowed range 100-4096."
         raise ArmError(400, "SecurityRuleInvalidPriority", message)
-    for other in cloud.store.children(wanted.id.owner, "securityRules"):
+    others = cloud.store.children(wanted.id.owner, "securityRules")
+    if len({wanted.id.key, *(other.id.key for other in others)}) > MOST:
+        message = f"A security group cannot have more than {MOST} security rules."
+        raise ArmError(400, "SecurityRuleCountLimitReached", message)
+    for other in others:
         same = all(other.properties[key] == wanted.properties[key] for key in ("priority", "direction"))
         if same and other.id.key != wanted.id.key:
             message = (

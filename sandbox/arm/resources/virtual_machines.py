@@ -22,6 +22,9 @@ def check(cloud: Cloud, wanted: Resource, present: Resource | None) -> None:
             properties[name] = present.properties[name]
     if any(f"new {secret}" in wanted.hidden for secret in WRITE_ONLY if secret != CUSTOM_DATA):
         raise not_emulated("passwords and user data of machines")
+    if present:  # `az vm update` leaves the image out
+        kept = present.properties["storageProfile"]["imageReference"]
+        properties["storageProfile"].setdefault("imageReference", kept)
     machine_checks.check_profiles(wanted)
     if properties.get("availabilitySet") and wanted.envelope.get("zones"):
         raise not_emulated("a machine in a zone and in an availability set (Azure refuses it too)")
@@ -59,7 +62,7 @@ def _check_update(cloud: Cloud, wanted: Resource, present: Resource) -> None:
         {(disk["lun"], str(disk["managedDisk"]["id"]).lower()) for disk in each} for each in (before, after)
     ]
     if luns[0] != luns[1] and present.hidden["power"] == "running":
-        raise not_emulated("attaching or detaching the disks of a running machine; deallocate it first")
+        raise not_emulated("other disks on a machine that runs: deallocate it first")
 
 
 def _make_system_disk(cloud: Cloud, wanted: Resource) -> None:
