@@ -1,4 +1,4 @@
-"""The terminal's door: `roachmesh deploy|status|verify|destroy|ssh|sql`.
+"""The terminal's door: `roachmesh plan|deploy|status|verify|destroy|ssh|sql`.
 
 Prefect and Azure's SDK take seconds to import: a command imports them once what it was given is sound,
 so that help, completion and mistakes are quick.
@@ -68,6 +68,36 @@ NodeName = Annotated[
 ]
 
 
+@app.command(epilog=_examples(f"plan {FILE}", f"plan {FILE} --credentials default"))
+def plan(
+    topology_file: TopologyFile,
+    credentials: Annotated[
+        str | None, typer.Option(help="Name of an azure-credentials block: compare with what is there.")
+    ] = None,
+) -> None:
+    """Show everything that would exist, what it costs, and what is worth a thought.
+
+    Asks nobody, unless credentials are given: then it also says what exists already, and what a
+    deployment would do about the rest.
+    """
+    planned = _plan(_load(topology_file))
+    from roachmesh import cost, prices
+    from roachmesh.inventory import UNKNOWN_OPERATORS, Inventory
+    from roachmesh.render import plan as preview
+    from roachmesh.render import terminal
+
+    operators = planned.access.operator_cidrs or UNKNOWN_OPERATORS
+    inventory = Inventory(plan=planned, subscription_id="SUBSCRIPTION", operators=operators)
+    estimate = cost.estimate(planned, prices.shipped())
+    terminal.show(preview.markdown(inventory, estimate, with_picture=False))
+    if credentials:
+        _require_prefect()
+        from roachmesh.render import markdown
+        from tasks.drift import foresee
+
+        terminal.show(f"## In Azure\n\n{markdown.comparison(foresee(planned, credentials))}")
+
+
 @app.command(epilog=_examples(f"deploy {FILE}"))
 def deploy(topology_file: TopologyFile, credentials: Credentials = "default") -> None:
     """Deploy a topology, or bring what is deployed back to it.
@@ -80,7 +110,7 @@ def deploy(topology_file: TopologyFile, credentials: Credentials = "default") ->
     from flows.deploy import deploy as flow
     from flows.terminal import run
 
-    run(flow, topology=topology, credentials=credentials)
+    run(flow, show=("network-test", "connection-card"), topology=topology, credentials=credentials)
     typer.echo(f"{topology.name} stands. For a SQL shell: roachmesh sql {topology_file}")
 
 
@@ -97,7 +127,7 @@ def verify(topology_file: TopologyFile, credentials: Credentials = "default") ->
     from flows.terminal import run
     from flows.verify import verify as flow
 
-    run(flow, topology=topology, credentials=credentials)
+    run(flow, show=("network-test", "drift"), topology=topology, credentials=credentials)
     typer.echo(f"{topology.name} is as planned, and works.")
 
 

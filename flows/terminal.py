@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import copy_context
 from types import FrameType, TracebackType
@@ -13,6 +14,7 @@ from uuid import UUID
 import httpx
 from prefect import Flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import PrefectConsoleHandler
@@ -23,6 +25,7 @@ from rich.console import Console
 from flows.display import make_display
 from flows.progress import cancel, watch
 from roachmesh.errors import PrefectUnreachable, RoachmeshError
+from roachmesh.render import terminal
 
 INTERRUPTED = 130
 FAREWELL_S = 4.0
@@ -49,8 +52,8 @@ def page(flow_run_id: UUID) -> str:
     return f"{PREFECT_UI_URL.value()}/runs/flow-run/{flow_run_id}"
 
 
-def run(flow: Flow[..., Any], **arguments: Any) -> None:
-    """Run a flow here, and show how it goes until it ends.
+def run(flow: Flow[..., Any], *, show: Sequence[str] = (), **arguments: Any) -> None:
+    """Run a flow here, and show how it goes until it ends; then those of its artifacts that `show` names.
 
     Raises:
         RoachmeshError: what the flow failed with, or where to read what nobody foresaw.
@@ -63,6 +66,8 @@ def run(flow: Flow[..., Any], **arguments: Any) -> None:
     console.print(f"{flow.name}: {page(flow_run.id)}", soft_wrap=True)
     with Follower(flow_run.id, console) as follower, Interruption(flow_run.id, console, follower):
         state = run_flow(flow, flow_run=flow_run, parameters=parameters, return_type="state")
+    for text in _artifacts(flow_run.id, show):
+        terminal.show(text)
     if not isinstance(state, State):
         raise TypeError(f"{flow.name} is no flow that just runs: it gave a {type(state).__name__}")
     if state.is_completed():
@@ -75,6 +80,14 @@ def run(flow: Flow[..., Any], **arguments: Any) -> None:
         where=flow.name,
         advice=f"The log is at {page(flow_run.id)}.",
     ) from error
+
+
+def _artifacts(flow_run_id: UUID, keys: Sequence[str]) -> list[str]:
+    """Give what a run showed on its page under these keys, in their order."""
+    made_by_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        texts = {one.key: str(one.data) for one in client.read_artifacts(artifact_filter=made_by_run)}
+    return [texts[key] for key in keys if key in texts]
 
 
 def _log_on_page_only() -> None:

@@ -8,11 +8,14 @@ from prefect.artifacts import create_markdown_artifact
 from roachmesh.drift import Finding, differences
 from roachmesh.errors import Drifted, NotDeployed, NotOurs
 from roachmesh.inventory import VIRTUAL_MACHINE, Resource
+from roachmesh.plan import Plan
 from roachmesh.render import markdown
 from tasks.azure_resource import compare, read, require_ours
 from tasks.deployment import Deployment
 from tasks.engine import judging
 from tasks.machines import power_state
+from tasks.preflight import read_operators
+from tasks.resource_group import read_resource_group
 
 READERS = 16
 
@@ -54,6 +57,18 @@ def judge(deployment: Deployment, amiss: Sequence[Finding]) -> None:
             where=deployment.plan.topology,
             advice="Deploy the topology again: that mends it, or says why it cannot.",
         )
+
+
+def foresee(plan: Plan, credentials: str) -> list[Finding]:
+    """Compare a plan with what is in Azure before anything is deployed, or after.
+
+    Raises:
+        NotOurs: a resource group of that name exists and was not made by this topology.
+    """
+    deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
+    operators = read_operators.fn(deployment, read_resource_group.fn(deployment))
+    deployment = deployment.operated_from(operators)
+    return survey(deployment, deployment.inventory.everything())
 
 
 def survey(deployment: Deployment, resources: Iterable[Resource]) -> list[Finding]:

@@ -17,11 +17,11 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def changes(outcomes: Sequence[Outcome]) -> str:
-    """Count what was created, updated and left alone, and name what was not."""
+    """Count what was created, updated and left alone; where something was, name what was not."""
     counts = Counter(outcome.change for outcome in outcomes)
     lines = [f"{counts['created']} created, {counts['updated']} updated, {counts['unchanged']} unchanged."]
     changed = [(one.what, one.change) for one in outcomes if one.change != "unchanged"]
-    if changed:
+    if changed and counts["unchanged"]:
         lines += ["", table(("what", "change"), changed)]
     return "\n".join(lines)
 
