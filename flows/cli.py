@@ -259,8 +259,9 @@ def _plan(topology: "Topology") -> "Plan":
 
 
 def _require_prefect() -> None:
-    from flows.terminal import require_prefect
+    from flows.terminal import require_prefect, silence_logs
 
+    silence_logs()
     require_prefect()
 
 

@@ -58,7 +58,7 @@ def run(flow: Flow[..., Any], *, show: Sequence[str] = (), **arguments: Any) -> 
     Raises:
         RoachmeshError: what the flow failed with, or where to read what nobody foresaw.
     """
-    _log_on_page_only()
+    silence_logs()
     parameters = get_call_parameters(flow.fn, (), arguments)
     with get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(flow, parameters=flow.serialize_parameters(parameters))
@@ -90,8 +90,8 @@ def _artifacts(flow_run_id: UUID, keys: Sequence[str]) -> list[str]:
     return [texts[key] for key in keys if key in texts]
 
 
-def _log_on_page_only() -> None:
-    """Keep from the terminal what is logged: a run's log is on its page."""
+def silence_logs() -> None:
+    """Keep from the terminal what Prefect and libraries log: a run's log is on its page."""
     root = logging.getLogger()
     for handler in root.handlers:
         if isinstance(handler, PrefectConsoleHandler):
