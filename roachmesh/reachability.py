@@ -67,18 +67,26 @@ def _ports(observations: Sequence[Observation]) -> str:
 
 
 def as_markdown(observations: Sequence[Observation]) -> str:
-    """Draw the matrix of nodes: the slowest round trip of a pair's ports in ms, or what is wrong."""
-    names = list(dict.fromkeys(node.name for o in observations for node in (o.source, o.target)))
+    """Draw the matrix of nodes: the slowest round trip of a pair's ports in ms, or the ports that fail.
+
+    Columns are numbered as the rows are, since names would not fit.
+    """
+    nodes = {node.name: node for o in observations for node in (o.source, o.target)}
     pairs: dict[tuple[str, str], list[Observation]] = defaultdict(list)
     for o in observations:
         pairs[o.source.name, o.target.name].append(o)
-    rows = [(source, *(_cell(pairs[source, target]) for target in names)) for source in names]
-    return table(("from \\ to, ms", *names), rows)
+    rows = [
+        (f"{i} {node.region}/{node.number}", *(_cell(pairs[node.name, target]) for target in nodes))
+        for i, node in enumerate(nodes.values(), 1)
+    ]
+    matrix = table(("from, to: ms", *(str(i) for i in range(1, len(nodes) + 1))), rows)
+    broken = "\n".join(f"- {line}" for line in describe(observations))
+    return f"{matrix}\n\n{broken}" if broken else matrix
 
 
 def _cell(pair: Sequence[Observation]) -> str:
-    problems = [f"{o.port}: {o.problem}" for o in unreachable(pair)]
-    if problems:
-        return f"🟥 {', '.join(problems)}"
+    broken = unreachable(pair)
+    if broken:
+        return f"🟥 {', '.join(str(o.port) for o in broken)}"
     times = [o.round_trip_ms for o in pair if o.round_trip_ms is not None]
     return f"🟩 {max(times):.2f}" if times else ""

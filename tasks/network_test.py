@@ -97,15 +97,23 @@ def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[O
         GateFailed: naming exactly the pairs that cannot, and what in Azure is not as planned.
     """
     seen = [observation for row in observations for observation in row]
-    create_markdown_artifact(
-        as_markdown(seen), key="network-test", description=f"Network test of {deployment.plan.topology}"
-    )
     broken = unreachable(seen)
+    diagnosis = _diagnose(deployment) if broken else ""
+    create_markdown_artifact(
+        f"{as_markdown(seen)}\n\n{diagnosis}",
+        key="network-test",
+        description=f"Network test of {deployment.plan.topology}",
+    )
     if broken:
         raise GateFailed(
-            f"{len(broken)} of {len(seen)} connections fail.\n"
-            + "\n".join(f"  {line}" for line in describe(seen))
-            + f"\n{_diagnose(deployment)}",
+            "\n".join(
+                (
+                    f"{len(broken)} of {len(seen)} connections fail.",
+                    *(f"- {line}" for line in describe(seen)),
+                    "",
+                    diagnosis,
+                )
+            ),
             where="network test",
             advice="Nothing was done to CockroachDB.",
         )
@@ -121,5 +129,5 @@ def _diagnose(deployment: Deployment) -> str:
             f"Azure's {len(findings)} network objects and machines match the plan: packets are lost all the "
             "same. Look for firewalls on the machines, policies of the subscription, or ask Azure's support."
         )
-    lines = "\n".join(f"  {finding}" for finding in amiss)
-    return f"Azure is not as planned; deploying the topology again mends it:\n{lines}"
+    lines = "\n".join(f"- {finding}" for finding in amiss)
+    return f"Azure is not as planned; deploying the topology again mends it:\n\n{lines}"

@@ -39,5 +39,5 @@ def test_an_address_that_was_translated_on_the_way_is_a_problem() -> None:
 
 
 def test_the_matrix_shows_times_and_problems() -> None:
-    assert "🟥 26257: refused" in as_markdown([observation(), observation(error="refused")])
+    assert "🟥 26257 |" in as_markdown([observation(), observation(error="refused")])
     assert "🟩 1.50" in as_markdown([observation()])
