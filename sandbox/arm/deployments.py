@@ -17,6 +17,7 @@ from sandbox.arm.resource_type import Answer, Call
 from sandbox.arm.shapes import check_shape, without_nulls
 from sandbox.arm.store import Deployment, Json
 
+RESOURCE: Json = {"type": str, "name": str, "apiVersion": str, "dependsOn": [str]}
 SHAPE: Json = {
     "properties": {
         "mode": str,
@@ -24,7 +25,7 @@ SHAPE: Json = {
         "template": {
             "parameters": {},
             "outputs": {},
-            "resources": [{"type": str, "name": str, "apiVersion": str, "dependsOn": [str]}],
+            "resources": [RESOURCE],
         },
     }
 }
@@ -102,7 +103,10 @@ def _wait(cloud: Cloud, path: str) -> None:
     while True:
         with cloud.store.lock:
             cloud.operations.settle()
-            operation = cloud.store.get(path).operation
+            found = cloud.store.find(path)
+            if found is None:  # somebody has deleted it meanwhile
+                raise child_not_found(path)
+            operation = found.operation
             status = cloud.operations.status(operation) if operation else "Succeeded"
         if operation and operation.error and status == "Failed":
             raise operation.error
@@ -123,9 +127,9 @@ def _calls(call: Call, group_path: str) -> list[Call]:
         raise not_emulated("templates that are not in the request")
     if template.get("outputs"):
         raise not_emulated("outputs of templates")
-    values = {name: given.get("defaultValue") for name, given in template.get("parameters", {}).items()}
-    values |= {name: given.get("value") for name, given in properties.get("parameters", {}).items()}
+    values = _values(template, "defaultValue") | _values(properties, "value")
     waiting: list[Json] = [_evaluated(found, values) for found in template.get("resources", [])]
+    check_shape(waiting, [RESOURCE], "resources")  # a parameter may be of any type
     calls: list[Call] = []
     while waiting:
         keys = [_key(found) for found in waiting]
@@ -136,6 +140,14 @@ def _calls(call: Call, group_path: str) -> list[Call]:
         calls += [_call(call, group_path, found) for found in ready]
         waiting = [found for found in waiting if found not in ready]
     return calls
+
+
+def _values(holder: Json, key: str) -> Json:
+    """The values of those parameters that have one here."""
+    parameters = holder.get("parameters", {})
+    for name, given in parameters.items():
+        check_shape(given, {}, f"parameters.{name}")
+    return {name: given[key] for name, given in parameters.items() if key in given}
 
 
 def _evaluated(value: Any, parameters: Json) -> Any:

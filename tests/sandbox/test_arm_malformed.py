@@ -97,6 +97,16 @@ def test_no_malformed_body_makes_the_sandbox_fail(app: App, path: str) -> None:
             ask(app, "DELETE", path)
 
 
+def test_no_malformed_template_makes_the_sandbox_fail(app: App) -> None:
+    path = f"{paths.GROUP}/providers/Microsoft.Resources/deployments/new"
+    resource = {"type": "Microsoft.Network/routeTables", "name": "[parameters('name')]", "dependsOn": ["x"]}
+    found = {"parameters": {"name": {"defaultValue": "a"}}, "resources": [resource], "outputs": {}}
+    properties = {"mode": "Incremental", "template": found, "parameters": {"name": {"value": "b"}}}
+    for body in mutations({"properties": properties}):
+        with contextlib.suppress(ArmError):
+            ask(app, "PUT", path, body)
+
+
 def test_a_value_of_the_wrong_type_is_named(app: App) -> None:
     body = paths.nic()
     body["properties"]["enableIPForwarding"] = "false"
