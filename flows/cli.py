@@ -75,7 +75,7 @@ def plan(
         str | None, typer.Option(help="Name of an azure-credentials block: compare with what is there.")
     ] = None,
 ) -> None:
-    """Show everything that would exist, what it costs, and what is worth a thought.
+    """Show everything that would exist, and what it costs.
 
     Asks nobody, unless credentials are given: then it also says what exists already, and what a
     deployment would do about the rest.
