@@ -99,8 +99,7 @@ def test_the_reason_of_a_retry_is_heard_from_prefects_log() -> None:
 SLOW = """
     import threading
     from prefect import flow, task
-    from flows.display import LiveDisplay
-from flows.terminal import run
+    from flows.terminal import run
 
     @task(task_run_name="for ever")
     def for_ever():
