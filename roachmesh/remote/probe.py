@@ -11,7 +11,8 @@ import socket
 import struct
 from typing import Any
 
-GREETING_TIMEOUT_S = 1.0  # CockroachDB says nothing to who says nothing
+# CockroachDB says nothing to who says nothing; who does speak, speaks within a round trip.
+GREETING_TIMEOUT_S, GREETING_ROUND_TRIPS = 0.2, 3
 
 
 async def probe(address: str, port: int, timeout_s: float) -> dict[str, Any]:
@@ -25,7 +26,8 @@ async def probe(address: str, port: int, timeout_s: float) -> dict[str, Any]:
         return {**result, "error": os.strerror(exc.errno) if exc.errno else str(exc), "round_trip_ms": None}
     result["round_trip_ms"] = round_trip_ms(writer.get_extra_info("socket"))
     try:
-        greeting = await asyncio.wait_for(reader.readline(), GREETING_TIMEOUT_S)
+        patience_s = GREETING_TIMEOUT_S + GREETING_ROUND_TRIPS * result["round_trip_ms"] / 1000
+        greeting = await asyncio.wait_for(reader.readline(), patience_s)
     except (TimeoutError, OSError):
         greeting = b""
     writer.close()
