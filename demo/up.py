@@ -15,7 +15,6 @@ from demo import card, prefect_server, register
 from demo.instance import Instance
 from flows.progress import follow
 from roachmesh import topology
-from roachmesh.plan import make_plan
 from sandbox import host
 
 TOPOLOGY = Path("topologies/three-vm-regions.yaml")
@@ -25,7 +24,6 @@ def up(instance: Instance, topology_file: Path) -> int:
     """Bring everything up, deploy, and say how to reach it; returns the exit code."""
     started = time.monotonic()
     wanted = topology.load(topology_file)
-    make_plan(wanted)  # refuses what cannot work, before anything is started
     missing = host.missing()
     if missing:
         print("The demo cannot run here.", *missing)

@@ -105,7 +105,6 @@ def deploy(topology_file: TopologyFile, credentials: Credentials = "default") ->
     What is already right is left alone; a run that failed or was interrupted is continued by the next.
     """
     topology = _load(topology_file)
-    _plan(topology)  # refuses what cannot work before anything is started
     _require_prefect()
     from flows.deploy import deploy as flow
     from flows.terminal import run
@@ -122,7 +121,6 @@ def verify(topology_file: TopologyFile, credentials: Credentials = "default") ->
     its own.
     """
     topology = _load(topology_file)
-    _plan(topology)
     _require_prefect()
     from flows.terminal import run
     from flows.verify import verify as flow
@@ -269,10 +267,10 @@ def _reach(topology_file: Path, node: str, credentials: str) -> "tuple[Deploymen
     plan = _plan(_load(topology_file))
     wanted = _find(plan, node)
     _require_prefect()
+    from tasks.deployment import Deployment
     from tasks.machines import read_machine
-    from tasks.status import find_deployment
 
-    deployment = find_deployment(plan, credentials)
+    deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
     return deployment, read_machine(deployment, wanted)
 
 

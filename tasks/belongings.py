@@ -2,12 +2,9 @@
 
 from collections import Counter
 
-from prefect.blocks.core import Block
-
 from blocks import Certificates, SshKey
-from roachmesh.errors import BlockMissing
 from roachmesh.plan import Plan
-from tasks.deployment import Deployment, load_block
+from tasks.deployment import Deployment, has_block
 from tasks.resource_group import list_resources, read_resource_group
 
 
@@ -25,14 +22,8 @@ def list_belongings(plan: Plan, credentials: str) -> list[str]:
         lines += [f"  {count:4} {kind}" for kind, count in sorted(counts.items())]
     name = plan.topology
     lines += [
-        f"block {kind.get_block_type_slug()}/{name}" for kind in (SshKey, Certificates) if _exists(kind, name)
+        f"block {kind.get_block_type_slug()}/{name}"
+        for kind in (SshKey, Certificates)
+        if has_block(kind, name)
     ]
     return lines
-
-
-def _exists(kind: type[Block], name: str) -> bool:
-    try:
-        load_block(kind, name)
-    except BlockMissing:
-        return False
-    return True

@@ -32,7 +32,7 @@ def ensure_initialised(deployment: Deployment, machine: Machine) -> Outcome:
     """
     what = "cluster"
     try:
-        _cockroach(deployment, machine, "init", timeout_s=INITIALISE_TIMEOUT_S)
+        run_cockroach(deployment, machine, "init", timeout_s=INITIALISE_TIMEOUT_S)
     except HostFailed as exc:
         if "already been initialized" in exc.message:
             return Outcome(what=what, change="unchanged")
@@ -56,7 +56,7 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
 
     def all_live() -> list[dict[str, Any]] | None:
         rows: list[dict[str, Any]] = json.loads(
-            _cockroach(deployment, machine, "node", "status", "--format=json")
+            run_cockroach(deployment, machine, "node", "status", "--format=json")
         )
         live = {row["address"] for row in rows if row["is_live"] == "true"}
         absent = [name for address, name in planned.items() if address not in live]
@@ -72,7 +72,7 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
     )
 
 
-def _cockroach(deployment: Deployment, machine: Machine, *command: str, timeout_s: int = TIMEOUT_S) -> str:
+def run_cockroach(deployment: Deployment, machine: Machine, *command: str, timeout_s: int = TIMEOUT_S) -> str:
     """Run `cockroach` on a machine as SQL's root, whose certificate is there no longer than it runs."""
     authority = deployment.certificates().authority()
     purpose = certificates.client_purpose("root")

@@ -96,6 +96,15 @@ def load_block(kind: type[B], name: str) -> B:
     return block
 
 
+def has_block(kind: type[Block], name: str) -> bool:
+    """Tell whether somebody saved such a block."""
+    try:
+        load_block(kind, name)
+    except BlockMissing:
+        return False
+    return True
+
+
 @cache
 def load_credentials(name: str) -> AzureCredentials:
     """Load credentials, once per process."""

@@ -6,10 +6,10 @@ from prefect.blocks.core import Block
 
 from blocks import Certificates, SshKey
 from roachmesh import certificates, ssh_keys
-from roachmesh.errors import BlockMissing, Permanent
+from roachmesh.errors import Permanent
 from roachmesh.inventory import VIRTUAL_MACHINE
 from roachmesh.outcome import Outcome
-from tasks.deployment import Deployment, load_block
+from tasks.deployment import Deployment, has_block
 from tasks.engine import converging
 from tasks.resource_group import list_resources
 
@@ -22,7 +22,7 @@ def ensure_ssh_key(deployment: Deployment) -> Outcome:
         Permanent: the key is gone although machines exist that only it opens.
     """
     what = "SSH key"
-    if _exists(SshKey, deployment):
+    if has_block(SshKey, deployment.plan.topology):
         return Outcome(what=what, change="unchanged")
     _refuse_to_replace(SshKey, deployment)
     pair = ssh_keys.generate()
@@ -38,7 +38,7 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
         Permanent: the authority is gone although machines exist that trust only it.
     """
     what = "certificate authority"
-    if _exists(Certificates, deployment):
+    if has_block(Certificates, deployment.plan.topology):
         return Outcome(what=what, change="unchanged")
     _refuse_to_replace(Certificates, deployment)
     authority = certificates.make_authority(deployment.plan.topology, datetime.now(UTC))
@@ -51,16 +51,8 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
 def delete_keys(deployment: Deployment) -> None:
     """Delete a topology's SSH key and certificate authority."""
     for kind in (SshKey, Certificates):
-        if _exists(kind, deployment):
+        if has_block(kind, deployment.plan.topology):
             kind.delete(deployment.plan.topology)
-
-
-def _exists(kind: type[Block], deployment: Deployment) -> bool:
-    try:
-        load_block(kind, deployment.plan.topology)
-    except BlockMissing:
-        return False
-    return True
 
 
 def _refuse_to_replace(kind: type[Block], deployment: Deployment) -> None:

@@ -18,7 +18,7 @@ from roachmesh.render.systemd import SERVICE
 from roachmesh.security_rules import SQL_PORT
 from roachmesh.status import LastRun, NodeStatus
 from tasks.azure_resource import read
-from tasks.database import _cockroach
+from tasks.database import run_cockroach
 from tasks.deployment import Deployment
 from tasks.hosts import session
 from tasks.machines import Machine, power_state, read_machine
@@ -91,7 +91,9 @@ def read_live(deployment: Deployment, machine: Machine) -> dict[str, bool]:
     """
 
     def ask(machine: Machine) -> str:
-        return _cockroach(deployment, machine, "node", "status", "--format=json", timeout_s=ANSWER_TIMEOUT_S)
+        return run_cockroach(
+            deployment, machine, "node", "status", "--format=json", timeout_s=ANSWER_TIMEOUT_S
+        )
 
     [(_, answer)] = _ask_all(ask, [machine])
     if isinstance(answer, RoachmeshError):
