@@ -61,9 +61,9 @@ def compare(resource: Resource, found: Body) -> list[str]:
     return drift if is_sound(found) else [*drift, "its last write failed"]
 
 
-def operations(deployment: Deployment, resource: Resource) -> Any:
-    """Give the SDK's operations on a resource's type."""
-    client, attribute = OPERATIONS[resource.type]
+def operations(deployment: Deployment, kind: str) -> Any:
+    """Give the SDK's operations on a type."""
+    client, attribute = OPERATIONS[kind]
     return getattr(getattr(deployment, client)(), attribute)
 
 
@@ -72,7 +72,7 @@ def read(deployment: Deployment, resource: Resource) -> Body | None:
     options = {"expand": "instanceView"} if resource.type == inventory.VIRTUAL_MACHINE else {}
     with azure_errors(resource.label):
         try:
-            found: Body = operations(deployment, resource).get(*resource.path, **options).as_dict()
+            found: Body = operations(deployment, resource.type).get(*resource.path, **options).as_dict()
         except ResourceNotFoundError:
             return None
     return found
@@ -98,7 +98,7 @@ def read_settled(
 
 def write(deployment: Deployment, resource: Resource, body: Body, timeout_s: float = WRITE_TIMEOUT_S) -> Body:
     """Write a resource and wait for the end of it; gives what Azure then says of it."""
-    group = operations(deployment, resource)
+    group = operations(deployment, resource.type)
     put = getattr(group, "begin_create_or_update", None) or group.create_or_update
     with azure_errors(resource.label):
         written = put(*resource.path, body)

@@ -88,7 +88,7 @@ def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Nod
         return _machine(deployment, region, node, found, "unchanged")
     logger().info("%s is %s: starting it", node.name, state)
     with azure_errors(node.name):
-        begun = operations(deployment, resource).begin_start(*resource.path)
+        begun = operations(deployment, resource.type).begin_start(*resource.path)
         finish(begun, node.name, BOOT_TIMEOUT_S)
     return _machine(deployment, region, node, found, "updated")
 

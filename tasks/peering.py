@@ -52,7 +52,7 @@ def _delete_disconnected(deployment: Deployment, half: Resource) -> None:
     found = read(deployment, half)
     if found and found["properties"].get("peeringState") == "Disconnected":
         with azure_errors(half.label):
-            finish(operations(deployment, half).begin_delete(*half.path), half.label)
+            finish(operations(deployment, half.type).begin_delete(*half.path), half.label)
 
 
 def _wait_until_connected(deployment: Deployment, half: Resource) -> None:

@@ -1,16 +1,20 @@
 """The resource group: it holds everything of a topology, and remembers who operates it."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from typing import Any
 
+from azure.core.polling import LROPoller
+
 from roachmesh import names
-from roachmesh.inventory import VIRTUAL_MACHINE
+from roachmesh.inventory import VIRTUAL_MACHINE, Body
 from roachmesh.outcome import Outcome
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import ensure, finish, read, require_tag
+from tasks.azure_resource import OPERATIONS, ensure, finish, operations, read, require_tag
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging
+from tasks.engine import converging, judging, logger
 
 DELETE_TIMEOUT_S = 1800.0
 
@@ -48,10 +52,13 @@ def ensure_resource_group(deployment: Deployment) -> Outcome:
 
 @converging("delete resource group {deployment.resource_group}")
 def delete_resource_group(deployment: Deployment) -> int:
-    """Delete the resource group with everything in it; returns how many resources went.
+    """Delete everything of a topology; returns how many resources went.
+
+    The group goes as a whole if all that is in it is ours. Otherwise ours go one by one, and it stays.
 
     Raises:
-        NotOurs: something in it was made by somebody else; nothing was deleted.
+        NotOurs: the group was made by somebody else; nothing was deleted.
+        AzureRefused: something of somebody else's still uses something of ours.
     """
     name = deployment.resource_group
     groups = deployment.resources().resource_groups
@@ -60,14 +67,45 @@ def delete_resource_group(deployment: Deployment) -> int:
         return 0
     require_tag(deployment, found, name)
     resources = list_resources(deployment)
-    machines = {resource["id"].lower() for resource in resources if resource["type"] == VIRTUAL_MACHINE}
-    for resource in resources:
-        # A machine's system disk is made by Azure, and carries no tags: it counts as the machine's.
-        if resource.get("managedBy", "").lower() not in machines:
-            require_tag(deployment, resource, resource["name"])
+    ours = [resource for resource in resources if _is_ours(deployment, resource, resources)]
+    if len(ours) < len(resources):
+        logger().warning("%s stays: %d resources in it are not ours", name, len(resources) - len(ours))
+        _delete_one_by_one(deployment, ours)
+        return len(ours)
     with azure_errors(name):
         finish(groups.begin_delete(name), name, DELETE_TIMEOUT_S)
     return len(resources)
+
+
+def _is_ours(deployment: Deployment, resource: Body, all_resources: Sequence[Body]) -> bool:
+    """Tell what carries our tag; a machine's system disk is made by Azure and counts as the machine's."""
+    owner_id = resource.get("managedBy", "").lower()
+    owners = [
+        one for one in all_resources if one["type"] == VIRTUAL_MACHINE and one["id"].lower() == owner_id
+    ]
+    tags = (owners[0] if owners else resource).get("tags") or {}
+    return bool(tags.get(names.TAG_TOPOLOGY) == deployment.plan.topology)
+
+
+def _delete_one_by_one(deployment: Deployment, resources: Sequence[Body]) -> None:
+    """Delete what nothing else uses any more first: types in the reverse order of their making.
+
+    Machines take their system disks with them.
+    """
+    for kind in reversed(OPERATIONS):
+        group = operations(deployment, kind)
+        batch = [resource["name"] for resource in resources if resource["type"].lower() == kind.lower()]
+        system_disks = {names.os_disk(node.name) for node in deployment.plan.nodes}
+
+        def delete(name: str, group: Any = group) -> None:
+            with azure_errors(name):
+                begun = getattr(group, "begin_delete", None) or group.delete
+                deleted = begun(deployment.resource_group, name)
+                if isinstance(deleted, LROPoller):
+                    finish(deleted, name, DELETE_TIMEOUT_S)
+
+        with ThreadPoolExecutor() as workers:
+            list(workers.map(delete, [name for name in batch if name not in system_disks]))
 
 
 def list_resources(deployment: Deployment) -> list[dict[str, Any]]:

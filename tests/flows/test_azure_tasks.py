@@ -240,3 +240,18 @@ def test_a_tag_of_somebody_else_survives_our_writes(cloud: Cloud) -> None:
 
     assert region.security_group().change == "updated"
     assert groups.get(*path).tags["department"] == "payments"
+
+
+def test_destroying_leaves_what_somebody_else_put_into_the_group(cloud: Cloud) -> None:
+    region = stage(cloud, "shared")
+    region.machine()
+    group = region.deployment.resource_group
+    addresses: Any = cloud.azure.network.public_ip_addresses
+    theirs = {"location": "eastus", "properties": {"publicIPAllocationMethod": "Static"}}
+    theirs["sku"] = {"name": "Standard"}
+    addresses.begin_create_or_update(group, "theirs", theirs).result()
+
+    assert delete_resource_group.fn(region.deployment) == 8
+
+    left = cloud.azure.resources.resources.list_by_resource_group(group)
+    assert [resource.name for resource in left] == ["theirs"]
