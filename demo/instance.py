@@ -66,10 +66,11 @@ class Instance:
                 f"postgresql+asyncpg://postgres@/postgres?host={self.postgres_directory}"
             ),
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases,
-            # One transaction for many task runs, where the default is one each.
+            # One transaction for many task runs, where the default is one each. Prefect cuts the interval
+            # down to whole seconds, and would spin without a pause below 1.
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
-            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "0.5",
+            "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
             "PREFECT_SERVER_ENCRYPTION_KEY": self._encryption_key(),
         }
 
