@@ -27,6 +27,8 @@ def run(verb: str, unit: str) -> None:
     try:
         systemctl(verb, unit)
     except RuntimeError as error:
+        if show(unit)["Result"] == "protocol":  # it is mounted, which systemd sees later: its issue 23796
+            raise TimeoutError(f"{error}; systemd does not see the mount yet") from error
         journal = ["journalctl", "--unit", unit, "--lines=5", "--output=cat", "--no-pager"]
         said = subprocess.run(journal, capture_output=True, text=True, check=False).stdout
         raise RuntimeError(f"{error}; it logged last: {' | '.join(said.splitlines())}") from error
@@ -34,7 +36,7 @@ def run(verb: str, unit: str) -> None:
 
 def show(unit: str) -> dict[str, str]:
     """Read what systemd says of a unit."""
-    properties = "ActiveState,UnitFileState,NeedDaemonReload,LoadState,InactiveExitTimestamp"
+    properties = "ActiveState,UnitFileState,NeedDaemonReload,LoadState,Result,InactiveExitTimestamp"
     printed = systemctl("show", unit, f"--property={properties}", "--timestamp=us+utc")
     return dict(line.split("=", 1) for line in printed.splitlines())
 

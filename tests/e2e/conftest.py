@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from demo.instance import Instance
 from sandbox.instance import Instance as Sandbox
@@ -32,9 +34,17 @@ class World:
         """What the sandbox says of itself, its secret included."""
         return json.loads(demo_run(sys.executable, "-m", "sandbox", "up", "--json", "--instance", INSTANCE))
 
-    def roachmesh(self, *arguments: str, code: int = 0) -> str:
+    def roachmesh(self, *arguments: str) -> str:
         """Run the command line against this instance."""
-        return demo_run(*DEMO, "roachmesh", *arguments, code=code)
+        return demo_run(*DEMO, "roachmesh", *arguments)
+
+    def roachmesh_fails(self, *arguments: str, code: int) -> str:
+        """Run the command line, expect this exit code, and give what it said."""
+        done = subprocess.run(
+            [*DEMO, "roachmesh", *arguments], capture_output=True, text=True, check=False, timeout=600
+        )
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done.stderr
 
     def on_node(self, node: str, *command: str) -> str:
         """Run a command on a machine over SSH."""
@@ -50,6 +60,25 @@ class World:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 -- our own
             return json.load(answer)
 
+    def run(self, name: str, parameters: dict[str, Any], state: str = "COMPLETED") -> dict[str, Any]:
+        """Trigger a deployment through the worker, as the UI does, and wait for its end."""
+        [found] = self.prefect("/deployments/filter", {"deployments": {"name": {"any_": [name]}}})
+        made = self.prefect(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            [seen] = self.prefect("/flow_runs/filter", {"flow_runs": {"id": {"any_": [made["id"]]}}})
+            if seen["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+                assert seen["state_type"] == state, (name, seen["state"])
+                return dict(seen)
+            time.sleep(0.5)
+        raise AssertionError(f"{name} did not end: {seen['state']}")
+
+    def artifact(self, key: str, run: dict[str, Any]) -> str:
+        """What a run showed on its page under a key."""
+        made_by_run = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}, "key": {"any_": [key]}}}
+        [shown] = self.prefect("/artifacts/filter", made_by_run)
+        return str(shown["data"])
+
     def arm_writes(self) -> list[str]:
         """Every request that the sandbox's ARM got and that was no read."""
         log = self.instance.sandbox.directory / "requests.jsonl"
@@ -61,13 +90,19 @@ class World:
         ]
 
 
+def document(path: Path) -> dict[str, Any]:
+    """A topology as Prefect's API takes it."""
+    read: dict[str, Any] = yaml.safe_load(path.read_text())
+    return read
+
+
 DEMO = (sys.executable, "-m", "demo", "--instance", INSTANCE)
 
 
-def demo_run(*command: str, code: int = 0) -> str:
-    """Run a command of ours to its end; a wrong exit code fails the test with all it said."""
+def demo_run(*command: str) -> str:
+    """Run a command of ours to its end; should it fail, the test does with all it said."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 

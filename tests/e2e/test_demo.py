@@ -1,18 +1,13 @@
 """What a newcomer gets from ./run demo, seen with clients that are not ours."""
 
-import json
 import re
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.e2e.conftest import DEMO, TOPOLOGY, World
+from tests.e2e.conftest import DEMO, TOPOLOGY, World, document
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 
@@ -112,7 +107,7 @@ def test_a_second_deployment_changes_nothing(world: World) -> None:
     before = [world.on_node(node, state) for node in ("eastus/1", "westus/3")]
     writes = len(world.arm_writes())
 
-    run(world, "deploy/deploy", {"topology": topology()})
+    world.run("deploy", {"topology": document(TOPOLOGY)})
 
     assert world.arm_writes()[writes:] == []
     assert [world.on_node(node, state) for node in ("eastus/1", "westus/3")] == before
@@ -132,47 +127,3 @@ def test_no_secret_is_in_prefects_database_results_logs_or_process_list(world: W
         assert secret not in dump
         assert [path for path in files if secret in path.read_bytes()] == []
         assert [one for one in arguments if secret in one] == []
-
-
-def test_destroying_needs_the_name_and_leaves_an_empty_subscription(world: World) -> None:
-    refused = run(world, "destroy/destroy", {"topology": topology(), "confirm": "yes"}, state="FAILED")
-    assert "Write 'three-vm-regions' to destroy it" in refused["state"]["message"]
-
-    run(world, "destroy/destroy", {"topology": topology(), "confirm": "three-vm-regions"})
-
-    status = subprocess.run(
-        [sys.executable, "-m", "sandbox", "status", "--json", "--instance", world.instance.sandbox.name],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(status.stdout)["machines"] == []
-    assert (
-        "there is no such machine"
-        in subprocess.run(
-            [*DEMO, "roachmesh", "ssh", str(TOPOLOGY), "eastus/1", "true"],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stderr
-    )
-
-
-def topology() -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(TOPOLOGY.read_text())
-    return document
-
-
-def run(world: World, name: str, parameters: dict[str, Any], state: str = "COMPLETED") -> dict[str, Any]:
-    """Trigger a deployment through the worker, as the UI does, and wait for its end."""
-    flow, deployment = name.split("/")
-    found = world.prefect("/deployments/filter", {"deployments": {"name": {"any_": [deployment]}}})[0]
-    made = world.prefect(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        [seen] = world.prefect("/flow_runs/filter", {"flow_runs": {"id": {"any_": [made["id"]]}}})
-        if seen["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
-            assert seen["state_type"] == state, (flow, seen["state"])
-            return dict(seen)
-        time.sleep(0.5)
-    raise AssertionError(f"{name} did not end: {seen['state']}")
