@@ -14,9 +14,8 @@ from tasks.sql import ensure_verify_table, read_rows, write_row
 def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:
     """Start every node, initialise the cluster through the first, and wait until all are members."""
     started = for_each(machines, ensure_cockroachdb_started, deployment)
-    first = machines[0]
-    initialised = ensure_initialised(deployment, first)
-    wait_for_members(deployment, first)
+    initialised = ensure_initialised(deployment, machines)
+    wait_for_members(deployment, machines[0])
     return [*started, initialised]
 
 

@@ -13,14 +13,14 @@ class Finding(Model):
         label: What people call it.
         type: Azure's name of its type.
         region: Where it stands.
-        state: "foreign" carries no tag of ours.
+        state: "foreign" carries no tag of ours; "not planned" does, and no topology asks for it any more.
         differences: What differs, by path; empty when nothing does.
     """
 
     label: str
     type: str
     region: str | None
-    state: Literal["as planned", "missing", "different", "not running", "foreign"]
+    state: Literal["as planned", "missing", "different", "not running", "foreign", "not planned"]
     differences: tuple[str, ...] = ()
 
     @property
@@ -34,6 +34,7 @@ class Finding(Model):
             "different": "change it",
             "not running": "start it",
             "foreign": "refuse to run",
+            "not planned": "leave it",
         }[self.state]
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ RoachmeshError                message, where, advice
 │  ├─ GateFailed              nodes cannot reach each other                     exit code 20
 │  └─ DatabaseFailed          CockroachDB refused                               exit code 40
 └─ Transient                  retrying may help
-   ├─ NotReadyYet             a wait ended before what it waited for came true
+   ├─ NotReadyYet             a wait ended before what it waited for came true  10, or who was last asked
    ├─ AzureBusy               throttled, locked or unreachable                  exit code 10
    ├─ HostUnreachable         no SSH session                                    exit code 20
    ├─ HostBusy                a machine could not do it now                     exit code 20
@@ -146,7 +146,15 @@ class DatabaseFailed(Permanent):
 
 
 class NotReadyYet(Transient):
-    """A wait ended before what it waited for came true."""
+    """A wait ended before what it waited for came true; `exit_code` is that of who kept us waiting."""
+
+    exit_code = 10
+
+    def __init__(
+        self, message: str, *, where: str = "", advice: str = "", exit_code: int = exit_code
+    ) -> None:
+        super().__init__(message, where=where, advice=advice)
+        self.exit_code = exit_code
 
 
 class AzureBusy(Transient):

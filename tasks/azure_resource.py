@@ -135,10 +135,20 @@ def require_ours(deployment: Deployment, found: Body, resource: Resource) -> Non
         require_tag(deployment, found, resource.label)
 
 
+def carries_tag(deployment: Deployment, found: Body) -> bool:
+    """Tell whether something carries this topology's tag."""
+    return _owner(found) == deployment.plan.topology
+
+
+def _owner(found: Body) -> str | None:
+    owner: str | None = (found.get("tags") or {}).get(names.TAG_TOPOLOGY)
+    return owner
+
+
 def require_tag(deployment: Deployment, found: Body, where: str) -> None:
     """Refuse to touch what does not carry this topology's tag."""
-    owner = (found.get("tags") or {}).get(names.TAG_TOPOLOGY)
-    if owner != deployment.plan.topology:
+    if not carries_tag(deployment, found):
+        owner = _owner(found)
         whose = f"belongs to the topology {owner!r}" if owner else "was not made by Roachmesh"
         raise NotOurs(
             f"it exists and {whose}.", where=where, advice="Give the topology another name, or remove it."

@@ -5,7 +5,7 @@ from collections import Counter
 from blocks import Certificates, SshKey
 from roachmesh.plan import Plan
 from tasks.deployment import Deployment, has_block
-from tasks.resource_group import list_resources, read_resource_group
+from tasks.resource_group import is_ours, list_resources, read_resource_group
 
 
 def list_belongings(plan: Plan, credentials: str) -> list[str]:
@@ -17,8 +17,12 @@ def list_belongings(plan: Plan, credentials: str) -> list[str]:
     deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
     lines = []
     if read_resource_group.fn(deployment) is not None:
-        counts = Counter(resource["type"].rpartition("/")[2] for resource in list_resources(deployment))
-        lines = [f"resource group {deployment.resource_group}"]
+        resources = list_resources(deployment)
+        ours = [resource for resource in resources if is_ours(deployment, resource, resources)]
+        counts = Counter(resource["type"].rpartition("/")[2] for resource in ours)
+        strangers = len(resources) - len(ours)
+        stays = f" (stays: {strangers} resources in it are not ours)" if strangers else ""
+        lines = [f"resource group {deployment.resource_group}{stays}"]
         lines += [f"  {count:4} {kind}" for kind, count in sorted(counts.items())]
     name = plan.topology
     lines += [

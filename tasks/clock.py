@@ -2,6 +2,7 @@
 
 import csv
 
+from roachmesh.errors import HostBusy
 from roachmesh.outcome import Outcome
 from roachmesh.render import chrony
 from tasks.deployment import Deployment
@@ -48,9 +49,15 @@ def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Outcom
     return host.outcome("chrony", new=installed, changed=changed)
 
 
-def _offset(host: Session) -> float | None:
-    """Read how far the clock is off; None while it follows no source closely enough."""
+def _offset(host: Session) -> float:
+    """Read how far the clock is off.
+
+    Raises:
+        HostBusy: it follows no source closely enough.
+    """
     row = next(csv.reader([host.run(["chronyc", "-c", "tracking"])]))
     # Fields by position: 4 is the system clock's offset in seconds, the last one the leap status.
     offset_s, status = float(row[4]), row[-1].strip()
-    return offset_s if status == "Normal" and abs(offset_s) < MAX_OFFSET_S else None
+    if status != "Normal" or abs(offset_s) >= MAX_OFFSET_S:
+        raise HostBusy(f"chrony says: {status.lower()}, {offset_s * 1000:.0f} ms off")
+    return offset_s

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from roachmesh import certificates, names
 from roachmesh.certificates import KeyPair, Purpose
+from roachmesh.errors import DatabaseBusy
 from roachmesh.outcome import Outcome
 from roachmesh.plan import Node
 from roachmesh.render import systemd
@@ -113,11 +114,11 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outc
         return host.outcome(what, new=did["change"] == "started", changed=False)
     logger().info("%s: restarting for %s", machine.host.name, ", ".join(did["stale"]))
     with _restarting:
-        was_ready = _is_ready(host)
+        was_ready = is_ready(host)
         host.ensure_service(systemd.SERVICE, files=files)
         if was_ready:
             wait_until(
-                lambda: _is_ready(host) or None,
+                lambda: _require_ready(host),
                 what=f"{machine.host.name} ready after its restart",
                 timeout_s=READY_TIMEOUT_S,
                 advice=f"See `journalctl -u {systemd.SERVICE}` on the machine.",
@@ -125,7 +126,13 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outc
     return host.outcome(what, new=False, changed=True)
 
 
-def _is_ready(host: Session) -> bool:
+def _require_ready(host: Session) -> bool:
+    if not is_ready(host):
+        raise DatabaseBusy("it does not say that it is ready")
+    return True
+
+
+def is_ready(host: Session) -> bool:
     """Ask a node whether it takes part in a cluster."""
     url = f"https://localhost:{CONSOLE_PORT}/health?ready=1"
     return host.succeeds(["curl", "-sf", "-m", "5", "--cacert", f"{CERTIFICATES}/ca.crt", url])

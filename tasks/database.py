@@ -1,6 +1,7 @@
 """The cluster as a whole: initialised once, all nodes live."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from roachmesh.errors import DatabaseBusy, DatabaseFailed, HostFailed
 from roachmesh.outcome import Outcome
 from roachmesh.render.systemd import BINARY
 from roachmesh.security_rules import SQL_PORT
+from tasks.cockroachdb import is_ready
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging
 from tasks.hosts import session
@@ -21,22 +23,26 @@ INITIALISE_TIMEOUT_S = 600
 MEMBERS_TIMEOUT_S = 300.0
 
 
-@converging("cockroach init on {machine.host.name}")
-def ensure_initialised(deployment: Deployment, machine: Machine) -> Outcome:
-    """Initialise the cluster through one node, always the same.
+@converging("cockroach init")
+def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> Outcome:
+    """Initialise the cluster through its first node, unless any node takes part in one already.
 
-    `cockroach init` waits by itself and is sent to no second node, or there might be two clusters.
+    `cockroach init` waits by itself and is sent to no second node, or there might be two clusters: also
+    not to a new node that the topology puts first.
 
     Raises:
         DatabaseFailed: the node refuses.
     """
     what = "cluster"
+    if any(is_ready(session(deployment, machine.host)) for machine in machines):
+        return Outcome(what=what, change="unchanged")
+    first = machines[0]
     try:
-        run_cockroach(deployment, machine, "init", timeout_s=INITIALISE_TIMEOUT_S)
+        run_cockroach(deployment, first, "init", timeout_s=INITIALISE_TIMEOUT_S)
     except HostFailed as exc:
         if "already been initialized" in exc.message:
             return Outcome(what=what, change="unchanged")
-        raise DatabaseFailed(exc.message, where=machine.host.name) from exc
+        raise DatabaseFailed(exc.message, where=first.host.name) from exc
     return Outcome(what=what, change="created")
 
 

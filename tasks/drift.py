@@ -5,17 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from prefect.artifacts import create_markdown_artifact
 
+from roachmesh import names
 from roachmesh.drift import Finding, differences
 from roachmesh.errors import Drifted, NotDeployed, NotOurs
-from roachmesh.inventory import VIRTUAL_MACHINE, Resource
+from roachmesh.inventory import LABELS, VIRTUAL_MACHINE, Resource
 from roachmesh.plan import Plan
 from roachmesh.render import markdown
-from tasks.azure_resource import compare, read, require_ours
+from tasks.azure_resource import carries_tag, compare, read, require_ours
 from tasks.deployment import Deployment
 from tasks.engine import judging
 from tasks.machines import power_state
 from tasks.preflight import read_operators
-from tasks.resource_group import read_resource_group
+from tasks.resource_group import list_resources, read_resource_group
 
 READERS = 16
 
@@ -28,13 +29,13 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
         NotDeployed: there is nothing at all.
         Drifted: machines are missing or do not run, so that nothing could be tested from them.
     """
-    findings = survey(deployment, deployment.inventory.everything())
+    findings = survey_all(deployment)
     if all(finding.state == "missing" for finding in findings):
         raise NotDeployed("there is no such deployment.", where=deployment.plan.topology)
     create_markdown_artifact(
         markdown.comparison(findings), key="drift", description=f"Drift of {deployment.plan.topology}"
     )
-    amiss = [finding for finding in findings if finding.state != "as planned"]
+    amiss = [finding for finding in findings if finding.state not in ("as planned", "not planned")]
     judge(deployment, [finding for finding in amiss if finding.type == VIRTUAL_MACHINE])
     return amiss
 
@@ -68,7 +69,27 @@ def foresee(plan: Plan, credentials: str) -> list[Finding]:
     deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
     operators = read_operators.fn(deployment, read_resource_group.fn(deployment))
     deployment = deployment.operated_from(operators)
-    return survey(deployment, deployment.inventory.everything())
+    return survey_all(deployment)
+
+
+def survey_all(deployment: Deployment) -> list[Finding]:
+    """Compare everything that is planned with Azure, and name what is ours and not planned any more."""
+    planned = list(deployment.inventory.everything())
+    findings = survey(deployment, planned)
+    if findings[0].state == "missing":  # the resource group
+        return findings
+    ids = {resource.id.lower() for resource in planned}
+    resources = list_resources(deployment)
+    return findings + [
+        Finding(
+            label=f"{LABELS[one['type']]} {one['name']}", type=one["type"], region=None, state="not planned"
+        )
+        for one in resources
+        if one["type"] in LABELS
+        and one["id"].lower() not in ids
+        and carries_tag(deployment, one)
+        and not one["name"].startswith(names.os_disk(""))  # its machine is planned, or named itself
+    ]
 
 
 def survey(deployment: Deployment, resources: Iterable[Resource]) -> list[Finding]:

@@ -45,8 +45,8 @@ def connect(host: Host, key: SshKey) -> Session:
     """Open a session to a machine whose key is the pinned one.
 
     Raises:
-        HostUnreachable: nothing answers there, or not as SSH.
-        HostFailed: what answers has another host key, or refuses ours.
+        HostUnreachable: nothing answers there, or it does not accept our key (yet).
+        HostFailed: what answers has another host key.
     """
     address = str(host.address)
     private = paramiko.Ed25519Key(file_obj=io.StringIO(key.private_key.get_secret_value()))

@@ -81,7 +81,8 @@ def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Nod
         raise ReplaceMachine(
             f"the machine differs from the plan: {'; '.join(differing)}.",
             where=node.name,
-            advice="Change the topology back, or delete this machine and deploy again.",
+            advice="Change the topology back; or delete this machine and its disks, and deploy again. "
+            "A `size` can also be changed in place: `az vm resize`, one machine after the other.",
         )
     state = power_state(found) if is_sound(found) else "broken off in the making"
     if state == "running":

@@ -12,7 +12,7 @@ from roachmesh.inventory import VIRTUAL_MACHINE, Body
 from roachmesh.outcome import Outcome
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import OPERATIONS, ensure, finish, operations, read, require_tag
+from tasks.azure_resource import OPERATIONS, carries_tag, ensure, finish, operations, read, require_tag
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging, logger
 
@@ -67,7 +67,7 @@ def delete_resource_group(deployment: Deployment) -> int:
         return 0
     require_tag(deployment, found, name)
     resources = list_resources(deployment)
-    ours = [resource for resource in resources if _is_ours(deployment, resource, resources)]
+    ours = [resource for resource in resources if is_ours(deployment, resource, resources)]
     if len(ours) < len(resources):
         logger().warning("%s stays: %d resources in it are not ours", name, len(resources) - len(ours))
         _delete_one_by_one(deployment, ours)
@@ -77,14 +77,13 @@ def delete_resource_group(deployment: Deployment) -> int:
     return len(resources)
 
 
-def _is_ours(deployment: Deployment, resource: Body, all_resources: Sequence[Body]) -> bool:
+def is_ours(deployment: Deployment, resource: Body, all_resources: Sequence[Body]) -> bool:
     """Tell what carries our tag; a machine's system disk is made by Azure and counts as the machine's."""
     owner_id = resource.get("managedBy", "").lower()
     owners = [
         one for one in all_resources if one["type"] == VIRTUAL_MACHINE and one["id"].lower() == owner_id
     ]
-    tags = (owners[0] if owners else resource).get("tags") or {}
-    return bool(tags.get(names.TAG_TOPOLOGY) == deployment.plan.topology)
+    return carries_tag(deployment, owners[0] if owners else resource)
 
 
 def _delete_one_by_one(deployment: Deployment, resources: Sequence[Body]) -> None:

@@ -10,6 +10,7 @@ from tasks.engine import logger
 T = TypeVar("T")
 
 REPORT_EVERY_S = 15.0
+NOTHING = "no answer yet"
 
 
 def wait_until(
@@ -29,18 +30,20 @@ def wait_until(
     """
     start = time.monotonic()
     reported = start
-    last = "no answer yet"
+    last: Transient | None = None
     while True:
         try:
             answer = check()
         except Transient as exc:
-            answer, last = None, str(exc)
+            answer, last = None, exc
         if answer is not None:
             return answer
         now = time.monotonic()
         if now - start > timeout_s:
-            raise NotReadyYet(f"{what}: not within {now - start:.0f} s (last: {last}).", advice=advice)
+            said = f"{what}: not within {now - start:.0f} s (last: {last or NOTHING})."
+            code = last.exit_code if last else NotReadyYet.exit_code
+            raise NotReadyYet(said, advice=advice, exit_code=code)
         if now - reported > REPORT_EVERY_S:
             reported = now
-            logger().info("waiting for %s since %.0f s (last: %s)", what, now - start, last)
+            logger().info("waiting for %s since %.0f s (last: %s)", what, now - start, last or NOTHING)
         time.sleep(every_s)  # noqa: TID251 -- the one place

@@ -20,7 +20,10 @@ pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 PLAN = make_plan(topology.load(TOPOLOGY))
 GROUP = PLAN.resource_group
 CERTIFICATE = "/etc/cockroach/certs/node"
-STATE = "systemctl show cockroach chrony -p Id -p ActiveEnterTimestamp; sudo sh -c 'sha256sum /etc/cockroach/certs/*'"
+STATE = (
+    "systemctl show cockroach chrony -p Id -p ActiveEnterTimestamp; "
+    "sudo sh -c 'sha256sum /etc/cockroach/certs/*'"
+)
 # Issued with the authority that only Prefect's block holds: whoever has that can do what it likes.
 ISSUE = """
 import sys
@@ -180,6 +183,6 @@ def test_what_cannot_be_changed_is_reported_and_nothing_is_touched(world: World)
     failed = world.run("deploy", {"topology": larger}, state="FAILED")
 
     assert "vmSize: 'Standard_D4s_v5', wanted 'Standard_D8s_v5'" in failed["state"]["message"]
-    assert "delete this machine and deploy again" in failed["state"]["message"]
+    assert "delete this machine and its disks, and deploy again" in failed["state"]["message"]
     assert world.arm_writes()[writes:] == []
     assert world.on_node("eastus/1", STATE) == before

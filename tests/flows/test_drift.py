@@ -10,7 +10,7 @@ from roachmesh import names
 from roachmesh.drift import Finding
 from roachmesh.errors import Drifted, NotDeployed
 from tasks.deployment import Deployment
-from tasks.drift import compare_with_plan, judge, survey
+from tasks.drift import compare_with_plan, judge, survey, survey_all
 from tasks.machines import (
     ensure_availability_set,
     ensure_data_disk,
@@ -163,3 +163,22 @@ def test_nothing_at_all_is_no_drift_but_no_deployment(cloud: Cloud, deployed: De
 
     with pytest.raises(NotDeployed):
         compared(deployed.model_copy(update={"plan": plan}))
+
+
+def test_what_no_topology_asks_for_any_more_is_named(deployed: Deployment) -> None:
+    plan = deployed.plan.model_copy(update={"regions": deployed.plan.regions[:1]})
+    smaller = deployed.model_copy(update={"plan": plan})
+
+    left = [one for one in survey_all(smaller) if one.state == "not planned"]
+
+    assert {one.label for one in left} == {
+        "NSG nsg-westus",
+        "route table rt-westus",
+        "VNet vnet-westus",
+        "availability set avail-westus",
+        "public IP pip-crdb-westus-1",
+        "NIC nic-crdb-westus-1",
+        "data disk disk-crdb-westus-1",
+        "VM crdb-westus-1",
+    }
+    assert {one.deploying_means for one in left} == {"leave it"}
