@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from sandbox.instance import STATE_DIR
 from sandbox.instance import Instance as Sandbox
@@ -45,11 +46,16 @@ class Instance:
         """The environment variable by which `down` finds our processes."""
         return {MARK: self.sandbox.mark}
 
+    def page(self, flow_run_id: UUID) -> str:
+        """Address of a run's page, in the one of Prefect's two UIs that draws pictures."""
+        return f"{self.ui}/v2/runs/flow-run/{flow_run_id}"
+
     def client_environment(self) -> dict[str, str]:
         """What a client of this Prefect needs: the worker, the command line, the demo itself."""
         return {
             "PREFECT_HOME": str(self.prefect_home),
             "PREFECT_API_URL": f"{self.ui}/api",
+            "PREFECT_UI_URL": f"{self.ui}/v2",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "DO_NOT_TRACK": "1",

@@ -42,7 +42,7 @@ def up(instance: Instance, topology_file: Path) -> int:
     run = deploy(instance, wanted, started)
     if run.state is None or not run.state.is_completed():
         reason = run.state.message if run.state else "it has no state"
-        print(f"\nThe deployment did not succeed: {reason}\nIts page: {instance.ui}/runs/flow-run/{run.id}")
+        print(f"\nThe deployment did not succeed: {reason}\nIts page: {instance.page(run.id)}")
         return 1
     print(card.render(instance, cloud.result(), wanted.name, topology_file))
     say(started, "done")
@@ -66,7 +66,7 @@ def deploy(instance: Instance, wanted: topology.Topology, started: float) -> Flo
         run = client.create_flow_run_from_deployment(
             deployment.id, parameters={"topology": wanted.model_dump(mode="json")}
         )
-        say(started, f"deploying {wanted.name}: {instance.ui}/runs/flow-run/{run.id}")
+        say(started, f"deploying {wanted.name}: {instance.page(run.id)}")
         for step in follow(client, run.id):
             say(started, str(step))
         return client.read_flow_run(run.id)

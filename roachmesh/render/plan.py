@@ -24,7 +24,7 @@ def markdown(planned: Inventory, cost: Cost, *, with_picture: bool = True) -> st
     ]
     found = [f"- {sentence}" for sentence in warnings.find(plan)]
     if found:
-        sections += ["## Mind", "\n".join(found)]
+        sections += ["## Warnings", "\n".join(found)]
     if with_picture:
         sections += ["## Picture", f"```mermaid\n{mermaid(plan)}\n```"]
     sections += ["## Resources", *_resources(everything), "## Cost", *_cost(cost)]
