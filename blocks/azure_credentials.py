@@ -20,6 +20,7 @@ PUBLIC_ARM = "https://management.azure.com"
 TOKEN_SCOPE = "https://management.azure.com/.default"  # noqa: S105 -- a scope, no secret
 CONNECTIONS = 64  # as many as a deployment's threads; requests would keep 10 and shake hands anew
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60  # the SDK's own are 300 each, and it tries four times
+PATIENCE_S = 300  # for one request with all its retries; the SDK's own is a week
 CA_DIR = Path("~/.cache/roachmesh/ca")
 
 C = TypeVar("C")
@@ -109,6 +110,7 @@ class AzureCredentials(Block):
             "per_retry_policies": [WriteBudget()],
             "retry_total": 40,
             "retry_status": 40,
+            "timeout": PATIENCE_S,
             "polling_interval": 5,
         }
         return kind(self.get_credential(), self.subscription_id, **options)  # type: ignore[call-arg]

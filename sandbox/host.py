@@ -22,6 +22,10 @@ _PROGRAMS = {
     "unshare": "util-linux",
 }
 
+# Every machine's systemd watches files; Linux's default of 128 watchers is enough for some 25 machines.
+_WATCHERS = Path("/proc/sys/fs/inotify/max_user_instances")
+_ENOUGH_WATCHERS = 8192
+
 _NEEDED_BYTES = 1 << 30  # a machine takes some 20 MB, and what is written in it
 
 _RULES = """
@@ -70,6 +74,21 @@ _TRIALS = (
         "Loop devices are missing: load the module loop, and see that /dev/loop-control exists.",
     ),
 )  # fmt: skip
+
+
+def allow_many_machines(former: Path) -> None:
+    """Raise the kernel's limit of watchers; what it was is kept in the file `former`."""
+    now = int(_WATCHERS.read_text())
+    if now < _ENOUGH_WATCHERS:
+        former.write_text(str(now))
+        _WATCHERS.write_text(str(_ENOUGH_WATCHERS))
+
+
+def restore_limits(former: Path) -> None:
+    """Give the kernel its former limit back."""
+    if former.exists():
+        _WATCHERS.write_text(former.read_text())
+        former.unlink()
 
 
 def missing() -> list[str]:

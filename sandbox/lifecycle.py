@@ -12,12 +12,13 @@ from pathlib import Path
 from sandbox import card, client, host, processes
 from sandbox.card import Card
 from sandbox.fabric import removal as fabric_removal
-from sandbox.instance import Instance
+from sandbox.instance import STATE_DIR, Instance
 from sandbox.machines import image
 from sandbox.machines import removal as machines_removal
 
 ROLE = "daemon"
 GRACE_S = 3.0
+FORMER_LIMIT = STATE_DIR / "former-limit-of-watchers"
 
 Say = Callable[[str], None]
 
@@ -46,6 +47,7 @@ def up(instance: Instance, say: Say) -> Card:
             return found
         image.ensure(say)
         _remove(instance)
+        host.allow_many_machines(FORMER_LIMIT)
         try:
             return _start(instance)
         except BaseException:
@@ -60,6 +62,8 @@ def down(instance: Instance) -> None:
         parent = instance.directory.parent
         if not any(parent.iterdir()):
             parent.rmdir()
+        if not any(FORMER_LIMIT.parent.glob("*/sandbox")):  # the last one
+            host.restore_limits(FORMER_LIMIT)
 
 
 def living(instance: Instance) -> Card | None:

@@ -62,3 +62,20 @@ def test_what_was_found_out_is_remembered(monkeypatch: pytest.MonkeyPatch) -> No
     assert host.missing() == []
     monkeypatch.setenv("PATH", "/nowhere")
     assert host.missing() == []
+
+
+def test_the_kernels_limit_of_watchers_is_raised_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watchers, former = tmp_path / "max_user_instances", tmp_path / "former"
+    watchers.write_text("128\n")
+    monkeypatch.setattr(host, "_WATCHERS", watchers)
+
+    host.allow_many_machines(former)
+    host.allow_many_machines(former)
+    assert int(watchers.read_text()) == 8192
+    host.restore_limits(former)
+    host.restore_limits(former)
+
+    assert int(watchers.read_text()) == 128
+    assert not former.exists()
