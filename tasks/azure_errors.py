@@ -54,12 +54,20 @@ def translate(error: AzureError, where: str) -> RoachmeshError:
 
     A failed long-running operation comes with HTTP status 200: its code decides, not its status.
     """
+    if isinstance(error, ClientAuthenticationError) and isinstance(error.__cause__, ServiceRequestError):
+        return translate(error.__cause__, where)  # nobody was there to look at the credentials
     if isinstance(error, ClientAuthenticationError):
         return AzureRefused(
             f"Azure did not accept the credentials: {first_line(error)}",
             where=where,
             advice="Check the azure-credentials block: tenant, client id, secret and its expiry.",
             code="AuthenticationFailed",
+        )
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return AzureRefused(
+            f"what answers has a certificate that we do not trust: {first_line(error)}",
+            where=where,
+            advice="Check the endpoints in the azure-credentials block, and `ca_pem` if they are not public.",
         )
     if isinstance(error, (ServiceRequestError, ServiceResponseError)):
         return AzureBusy(f"Azure does not answer: {first_line(error)}", where=where)

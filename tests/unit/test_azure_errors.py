@@ -27,6 +27,11 @@ def refusal(status: int, code: str, *details: str) -> HttpResponseError:
     return HttpResponseError(response=Answer(status, code, list(details)))  # type: ignore[arg-type]
 
 
+def caused(error: AzureError, cause: Exception) -> AzureError:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -37,6 +42,7 @@ def refusal(status: int, code: str, *details: str) -> HttpResponseError:
         refusal(429, "RetryableError", "ReferencedResourceNotProvisioned"),
         refusal(400, "SomethingElse", "ReferencedResourceNotProvisioned"),
         ServiceRequestError("connection refused"),
+        caused(ClientAuthenticationError("no token"), ServiceRequestError("connection refused")),
     ],
     ids=lambda error: str(error)[:40],
 )
@@ -52,6 +58,7 @@ def test_what_time_can_heal_is_transient(error: AzureError) -> None:
         (refusal(409, "SkuNotAvailable"), "SkuNotAvailable", "another `size`"),
         (refusal(200, "VnetAddressSpacesOverlap"), "VnetAddressSpacesOverlap", ""),
         (ClientAuthenticationError("AADSTS7000215"), "AuthenticationFailed", "its expiry"),
+        (ServiceRequestError("[SSL: CERTIFICATE_VERIFY_FAILED] no issuer"), "", "`ca_pem`"),
     ],
 )
 def test_what_time_cannot_heal_is_permanent_and_comes_with_advice(
