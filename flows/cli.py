@@ -86,16 +86,13 @@ def plan(
     from roachmesh.render import plan as preview
     from roachmesh.render import terminal
 
+    comparison = _compare(planned, credentials) if credentials else ""
     operators = planned.access.operator_cidrs or UNKNOWN_OPERATORS
     inventory = Inventory(plan=planned, subscription_id="SUBSCRIPTION", operators=operators)
     estimate = cost.estimate(planned, prices.shipped())
     terminal.show(preview.markdown(inventory, estimate, with_picture=False))
-    if credentials:
-        _require_prefect()
-        from roachmesh.render import markdown
-        from tasks.drift import foresee
-
-        terminal.show(f"## In Azure\n\n{markdown.comparison(foresee(planned, credentials))}")
+    if comparison:
+        terminal.show(f"## In Azure\n\n{comparison}")
 
 
 @app.command(epilog=_examples(f"deploy {FILE}"))
@@ -221,6 +218,8 @@ def sql(
 
     Both go through SSH, since the database is not open to the world.
     """
+    if port and not tunnel:
+        raise typer.BadParameter("--port is for --tunnel")
     deployment, machine = _reach(topology_file, node, credentials)
     from tasks import shells
 
@@ -254,6 +253,14 @@ def _plan(topology: "Topology") -> "Plan":
     from roachmesh.plan import make_plan
 
     return make_plan(topology)
+
+
+def _compare(plan: "Plan", credentials: str) -> str:
+    _require_prefect()
+    from roachmesh.render import markdown
+    from tasks.drift import foresee
+
+    return markdown.comparison(foresee(plan, credentials))
 
 
 def _require_prefect() -> None:

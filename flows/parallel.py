@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from prefect import Task
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
+from roachmesh.errors import RoachmeshError
 from tasks.deployment import Deployment
 
 R = TypeVar("R")
@@ -31,16 +33,21 @@ class Parallel:
     def join(self) -> list[Any]:
         """Wait for all, and only then raise what failed first: no sibling is left running.
 
-        Gives the results in the order of the starts.
-
+        Gives the results in the order of the starts. What else failed is said by the error that is raised.
         A task whose input failed never ran; its cause is raised, not that it could not run.
         """
         for future in self._futures:
             future.wait()
-        for future in self._futures:
-            if future.state.is_failed() or future.state.is_crashed() or future.state.is_cancelled():
-                future.result()
+        failed = [one.result(raise_on_failure=False) for one in self._futures if _has_failed(one.state)]
+        if failed and isinstance(failed[0], RoachmeshError):
+            failed[0].also += tuple(dict.fromkeys(str(error) for error in failed[1:]))
+        if failed and isinstance(failed[0], BaseException):
+            raise failed[0]
         return [future.result() for future in self._futures]
+
+
+def _has_failed(state: State[Any]) -> bool:
+    return state.is_failed() or state.is_crashed() or state.is_cancelled()
 
 
 def for_each(items: Iterable[Any], task: Task[..., R], deployment: Deployment, *inputs: Any) -> list[R]:

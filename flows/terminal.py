@@ -28,7 +28,9 @@ from roachmesh.errors import PrefectUnreachable, RoachmeshError
 from roachmesh.render import terminal
 
 INTERRUPTED = 130
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a closed terminal
 FAREWELL_S = 4.0
+LOOKS_BEFORE_TELLING = 8  # one a second; a run whose turn it is has tasks by then
 
 
 def require_prefect() -> None:
@@ -37,7 +39,7 @@ def require_prefect() -> None:
     Raises:
         PrefectUnreachable: none is named, or it does not answer.
     """
-    advice = "Set PREFECT_API_URL, or choose a profile with `prefect profile use`."
+    advice = "Set PREFECT_API_URL, which ends with /api, or choose a profile with `prefect profile use`."
     url = PREFECT_API_URL.value()
     if not url:
         raise PrefectUnreachable("no Prefect server is named.", advice=advice)
@@ -124,8 +126,12 @@ class Follower(AbstractContextManager["Follower"]):
     def _follow(self) -> None:
         try:
             with make_display(self._console) as display, get_client(sync_client=True) as client:
-                for news in watch(client, self._flow_run_id):
+                has_begun = False
+                for looks, news in enumerate(watch(client, self._flow_run_id)):
                     display.show(news)
+                    has_begun = has_begun or bool(news.under_way or news.ended)
+                    if looks == LOOKS_BEFORE_TELLING and not has_begun:
+                        self._console.print("Waiting: another run of this topology lives, or died just now.")
                     if self._left.is_set():
                         return
         except httpx.HTTPError as exc:
@@ -133,7 +139,7 @@ class Follower(AbstractContextManager["Follower"]):
 
 
 class Interruption(AbstractContextManager["Interruption"]):
-    """What Ctrl-C does to a run: the first ends it within seconds, the second leaves at once.
+    """What Ctrl-C and the like do to a run: the first ends it within seconds, the second leaves at once.
 
     The threads of a flow cannot be interrupted, and would be waited for until their machines are made.
     So the run is ended in Prefect, and this process with it; what it was doing then is done again, or
@@ -146,10 +152,10 @@ class Interruption(AbstractContextManager["Interruption"]):
         self._follower = follower
         self._unwound = threading.Event()
         self._farewell = threading.Thread(target=copy_context().run, args=(self._say_farewell,))
-        self._before: Any = None
+        self._before: list[Any] = []
 
     def __enter__(self) -> "Interruption":
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        self._before = [signal.signal(number, self._interrupt) for number in ENDING]
         return self
 
     def __exit__(
@@ -158,7 +164,8 @@ class Interruption(AbstractContextManager["Interruption"]):
         self._unwound.set()
         if self._farewell.ident is not None:
             self._farewell.join()
-        signal.signal(signal.SIGINT, self._before)
+        for number, before in zip(ENDING, self._before, strict=True):
+            signal.signal(number, before)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._farewell.ident is not None:

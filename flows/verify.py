@@ -32,8 +32,8 @@ def verify(topology: Topology = DEFAULT, credentials: str = "default") -> None:
     findings = compare_with_plan(deployment)
     machines = for_each(deployment.plan.nodes, find_machine, deployment)
 
-    for_each(machines, judge_room, deployment)
     run_network_test(deployment, machines)
+    for_each(machines, judge_room, deployment)
     wait_for_members(deployment, machines[0])
     verify_sql(deployment, machines)
     judge_drift(deployment, findings)

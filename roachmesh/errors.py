@@ -32,9 +32,11 @@ class RoachmeshError(Exception):
         message: What failed and what the other side said.
         where: Region, node or resource; empty when the message names it.
         advice: What the reader can do; empty when there is nothing but to wait.
+        also: What failed beside it, as it would have been said.
     """
 
     exit_code = 1
+    also: tuple[str, ...] = ()
 
     def __init__(self, message: str, *, where: str = "", advice: str = "") -> None:
         super().__init__(message)
@@ -46,7 +48,8 @@ class RoachmeshError(Exception):
         place = f"{self.where}: " if self.where else ""
         apart = "\n" if "\n" in self.message else " "
         advice = f"{apart}{self.advice}" if self.advice else ""
-        return f"{place}{self.message}{advice}"
+        also = "".join(f"\nAlso: {error}" for error in self.also)
+        return f"{place}{self.message}{advice}{also}"
 
 
 class Permanent(RoachmeshError):

@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 from roachmesh import names
 from roachmesh.drift import Finding, differences
 from roachmesh.errors import Drifted, NotDeployed, NotOurs
-from roachmesh.inventory import LABELS, VIRTUAL_MACHINE, Resource
+from roachmesh.inventory import LABELS, PUBLIC_ADDRESS, VIRTUAL_MACHINE, Resource
 from roachmesh.plan import Plan
 from roachmesh.render import markdown
 from tasks.azure_resource import carries_tag, compare, read, require_ours
@@ -27,7 +27,7 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
 
     Raises:
         NotDeployed: there is nothing at all.
-        Drifted: machines are missing or do not run, so that nothing could be tested from them.
+        Drifted: machines or their addresses are missing, so that nothing could be tested from them.
     """
     findings = survey_all(deployment)
     if all(finding.state == "missing" for finding in findings):
@@ -36,7 +36,7 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
         markdown.comparison(findings), key="drift", description=f"Drift of {deployment.plan.topology}"
     )
     amiss = [finding for finding in findings if finding.state not in ("as planned", "not planned")]
-    judge(deployment, [finding for finding in amiss if finding.type == VIRTUAL_MACHINE])
+    judge(deployment, [finding for finding in amiss if finding.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS)])
     return amiss
 
 

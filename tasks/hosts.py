@@ -83,7 +83,12 @@ def _translate(error: Exception, host: Host) -> RoachmeshError:
             advice="Do not trust it: find out who answers there, or delete the machine and deploy again.",
         )
     if isinstance(error, paramiko.AuthenticationException):
-        return HostUnreachable(f"it does not accept our SSH key: {error}", where=host.name)
+        return HostUnreachable(
+            f"it does not accept our SSH key: {error}",
+            where=host.name,
+            advice=f"Once it has booted, somebody changed its user {names.ADMIN_USER}: "
+            "put the key back, or delete the machine and deploy again.",
+        )
     if isinstance(error, NoValidConnectionsError):  # hides what happened behind one sentence for all
         [error] = error.errors.values()
     return HostUnreachable(f"no SSH at {host.address}: {error}", where=host.name)

@@ -81,7 +81,7 @@ def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Nod
         raise ReplaceMachine(
             f"the machine differs from the plan: {'; '.join(differing)}.",
             where=node.name,
-            advice="Change the topology back; or delete this machine and its disks, and deploy again. "
+            advice="Change the topology back; or delete this machine and deploy again, its data disk stays. "
             "A `size` can also be changed in place: `az vm resize`, one machine after the other.",
         )
     state = power_state(found) if is_sound(found) else "broken off in the making"
@@ -128,8 +128,8 @@ def wait_until_reachable(deployment: Deployment, machine: Machine) -> None:
         lambda: session(deployment, host),
         what=f"SSH on {host.name} at {host.address}",
         timeout_s=REACHABLE_TIMEOUT_S,
-        every_s=2.0,
-        advice="Look at the machine's boot diagnostics in Azure.",
+        every_s=5.0,
+        advice="If nothing answers there, look at the machine's boot diagnostics in Azure.",
     )
     opened.run(["cloud-init", "status", "--wait"], timeout_s=int(REACHABLE_TIMEOUT_S))
 

@@ -24,12 +24,14 @@ TABLE = "roachmesh_verify"
 
 @judging("table {machine.host.name}")
 def ensure_verify_table(deployment: Deployment, machine: Machine) -> None:
-    """Make the table that `write_row` and `read_rows` prove the cluster with."""
+    """Make the table that `write_row` and `read_rows` prove the cluster with; rows of old runs go."""
     with connect(deployment, machine) as connection:
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {TABLE} "
-            "(region TEXT PRIMARY KEY, run TEXT NOT NULL, written_at TIMESTAMPTZ NOT NULL DEFAULT now())"
+            "(run TEXT, region TEXT, written_at TIMESTAMPTZ NOT NULL DEFAULT now(), "
+            "PRIMARY KEY (run, region))"
         )
+        connection.execute(f"DELETE FROM {TABLE} WHERE written_at < now() - INTERVAL '1 day'")  # noqa: S608
 
 
 @judging("write in {machine.node.region}")
@@ -39,7 +41,7 @@ def write_row(deployment: Deployment, machine: Machine) -> str:
     with connect(deployment, machine) as connection:
         connection.execute(
             f"INSERT INTO {TABLE} (region, run) VALUES (%s, %s) "  # noqa: S608 -- our own table's name
-            "ON CONFLICT (region) DO UPDATE SET run = excluded.run, written_at = now()",
+            "ON CONFLICT (run, region) DO UPDATE SET written_at = now()",
             (region, deployment.key),
         )
     return region

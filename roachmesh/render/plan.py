@@ -19,7 +19,8 @@ def markdown(planned: Inventory, cost: Cost, *, with_picture: bool = True) -> st
     sections = [
         f"# {plan.topology}",
         f"CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes in {len(plan.regions)} regions: "
-        f"{len(everything)} resources, about {_money(cost.usd_per_month)} a month. "
+        f"{len(everything)} resources, {'about' if cost.complete else 'more than'} "
+        f"{_money(cost.usd_per_month)} a month. "
         f"SSH from {operators}; nothing else from outside.",
     ]
     found = [f"- {sentence}" for sentence in warnings.find(plan)]
