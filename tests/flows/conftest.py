@@ -21,6 +21,20 @@ from tests.sandbox.arm_fixtures import CREDENTIALS, Azure, control_plane
 
 OPERATORS = (IPv4Network("203.0.113.7/32"),)
 
+# A rule that lets everybody in.
+EVERYBODY: Any = {
+    "properties": {
+        "priority": 150,
+        "direction": "Inbound",
+        "access": "Allow",
+        "protocol": "*",
+        "sourceAddressPrefix": "*",
+        "sourcePortRange": "*",
+        "destinationAddressPrefix": "*",
+        "destinationPortRange": "*",
+    }
+}
+
 
 @pytest.fixture(scope="session")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -21,7 +21,7 @@ from tasks.machines import (
 from tasks.network import ensure_route_table, ensure_security_group, ensure_virtual_network
 from tasks.peering import ensure_peering
 from tasks.resource_group import delete_resource_group, ensure_resource_group, read_resource_group
-from tests.flows.conftest import OPERATORS, Cloud
+from tests.flows.conftest import EVERYBODY, OPERATORS, Cloud
 
 EASTUS = {"platform": "vm", "name": "eastus", "nodes": 1}
 WESTUS = {"platform": "vm", "name": "westus", "nodes": 1}
@@ -128,20 +128,8 @@ def test_a_rule_that_somebody_added_is_removed(cloud: Cloud) -> None:
     region = stage(cloud, "rule")
     region.security_group()
     path = (region.deployment.resource_group, names.security_group("eastus"))
-    evil = {
-        "properties": {
-            "priority": 150,
-            "direction": "Inbound",
-            "access": "Allow",
-            "protocol": "*",
-            "sourceAddressPrefix": "*",
-            "sourcePortRange": "*",
-            "destinationAddressPrefix": "*",
-            "destinationPortRange": "*",
-        }
-    }
     rules: Any = cloud.azure.network.security_rules
-    rules.begin_create_or_update(*path, "evil", evil).result()
+    rules.begin_create_or_update(*path, "evil", EVERYBODY).result()
 
     assert region.security_group().change == "updated"
     assert "evil" not in {rule.name for rule in rules.list(*path)}

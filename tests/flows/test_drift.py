@@ -20,20 +20,7 @@ from tasks.machines import (
 )
 from tasks.network import ensure_route_table, ensure_security_group, ensure_virtual_network
 from tasks.peering import ensure_peering
-from tests.flows.conftest import Cloud
-
-EVERYBODY: Any = {
-    "properties": {
-        "priority": 150,
-        "direction": "Inbound",
-        "access": "Allow",
-        "protocol": "*",
-        "sourceAddressPrefix": "*",
-        "sourcePortRange": "*",
-        "destinationAddressPrefix": "*",
-        "destinationPortRange": "*",
-    }
-}
+from tests.flows.conftest import EVERYBODY, Cloud
 
 
 @pytest.fixture(scope="module")
