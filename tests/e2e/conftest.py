@@ -106,7 +106,7 @@ def demo_run(*command: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # the tests of the sandbox use the same instance afterwards
 def world() -> Iterator[World]:
     demo_run(*DEMO, "down")
     instance = Instance(Sandbox(INSTANCE))
