@@ -12,14 +12,12 @@ class Finding(Model):
     Attributes:
         label: What people call it.
         type: Azure's name of its type.
-        region: Where it stands.
         state: "foreign" carries no tag of ours; "not planned" does, and no topology asks for it any more.
         differences: What differs, by path; empty when nothing does.
     """
 
     label: str
     type: str
-    region: str | None
     state: Literal["as planned", "missing", "different", "not running", "foreign", "not planned"]
     differences: tuple[str, ...] = ()
 

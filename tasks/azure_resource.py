@@ -108,6 +108,18 @@ def write(deployment: Deployment, resource: Resource, body: Body, timeout_s: flo
     return answer
 
 
+def delete(
+    deployment: Deployment, kind: str, path: tuple[str, ...], timeout_s: float = WRITE_TIMEOUT_S
+) -> None:
+    """Delete a resource of a type and wait until it is gone."""
+    group = operations(deployment, kind)
+    begin = getattr(group, "begin_delete", None) or group.delete
+    with azure_errors(path[-1]):
+        begun = begin(*path)
+        if isinstance(begun, LROPoller):
+            finish(begun, path[-1], timeout_s)
+
+
 def is_sound(found: Body) -> bool:
     """Tell whether the last write of a resource succeeded."""
     return _provisioning_state(found) in ("Succeeded", None)

@@ -81,9 +81,7 @@ def survey_all(deployment: Deployment) -> list[Finding]:
     ids = {resource.id.lower() for resource in planned}
     resources = list_resources(deployment)
     return findings + [
-        Finding(
-            label=f"{LABELS[one['type']]} {one['name']}", type=one["type"], region=None, state="not planned"
-        )
+        Finding(label=f"{LABELS[one['type']]} {one['name']}", type=one["type"], state="not planned")
         for one in resources
         if one["type"] in LABELS
         and one["id"].lower() not in ids
@@ -100,7 +98,7 @@ def survey(deployment: Deployment, resources: Iterable[Resource]) -> list[Findin
 
 def _look(deployment: Deployment, resource: Resource) -> Finding:
     found = read(deployment, resource)
-    about = {"label": resource.label, "type": resource.type, "region": resource.region}
+    about = {"label": resource.label, "type": resource.type}
     if found is None:
         return Finding(state="missing", **about)
     try:

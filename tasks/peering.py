@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from roachmesh.inventory import Resource
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
-from tasks.azure_errors import azure_errors
-from tasks.azure_resource import ensure, finish, operations, read
+from tasks.azure_resource import delete, ensure, read
 from tasks.deployment import Deployment
 from tasks.engine import converging
 from tasks.wait import wait_until
@@ -51,8 +50,7 @@ def _delete_disconnected(deployment: Deployment, half: Resource) -> None:
     """Delete a half whose other half was deleted: Azure connects it to no new one."""
     found = read(deployment, half)
     if found and found["properties"].get("peeringState") == "Disconnected":
-        with azure_errors(half.label):
-            finish(operations(deployment, half.type).begin_delete(*half.path), half.label)
+        delete(deployment, half.type, half.path)
 
 
 def _wait_until_connected(deployment: Deployment, half: Resource) -> None:

@@ -5,14 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from typing import Any
 
-from azure.core.polling import LROPoller
-
 from roachmesh import names
-from roachmesh.inventory import VIRTUAL_MACHINE, Body
+from roachmesh.inventory import RESOURCE_GROUP, VIRTUAL_MACHINE, Body
 from roachmesh.outcome import Outcome
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import OPERATIONS, carries_tag, ensure, finish, operations, read, require_tag
+from tasks.azure_resource import OPERATIONS, carries_tag, delete, ensure, read, require_tag
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging, logger
 
@@ -20,10 +18,9 @@ DELETE_TIMEOUT_S = 1800.0
 
 
 class ResourceGroup(Model):
-    """A resource group that exists: its operators, and the ids of what is in it."""
+    """A resource group that exists, and where SSH into it may come from."""
 
     operators: tuple[IPv4Network, ...]
-    resources: tuple[str, ...]
 
 
 @judging("what exists already")
@@ -38,10 +35,7 @@ def read_resource_group(deployment: Deployment) -> ResourceGroup | None:
         return None
     require_tag(deployment, found, deployment.resource_group)
     operators = found["tags"].get(names.TAG_OPERATOR, "")
-    return ResourceGroup(
-        operators=tuple(map(IPv4Network, filter(None, operators.split(",")))),
-        resources=tuple(item["id"] for item in list_resources(deployment)),
-    )
+    return ResourceGroup(operators=tuple(map(IPv4Network, filter(None, operators.split(",")))))
 
 
 @converging("resource group {deployment.resource_group}")
@@ -61,7 +55,6 @@ def delete_resource_group(deployment: Deployment) -> int:
         AzureRefused: something of somebody else's still uses something of ours.
     """
     name = deployment.resource_group
-    groups = deployment.resources().resource_groups
     found = read(deployment, deployment.inventory.resource_group())
     if found is None:
         return 0
@@ -72,8 +65,7 @@ def delete_resource_group(deployment: Deployment) -> int:
         logger().warning("%s stays: %d resources in it are not ours", name, len(resources) - len(ours))
         _delete_one_by_one(deployment, ours)
         return len(ours)
-    with azure_errors(name):
-        finish(groups.begin_delete(name), name, DELETE_TIMEOUT_S)
+    delete(deployment, RESOURCE_GROUP, (name,), DELETE_TIMEOUT_S)
     return len(resources)
 
 
@@ -91,20 +83,15 @@ def _delete_one_by_one(deployment: Deployment, resources: Sequence[Body]) -> Non
 
     Machines take their system disks with them.
     """
+    system_disks = {names.os_disk(node.name) for node in deployment.plan.nodes}
     for kind in reversed(OPERATIONS):
-        group = operations(deployment, kind)
-        batch = [resource["name"] for resource in resources if resource["type"].lower() == kind.lower()]
-        system_disks = {names.os_disk(node.name) for node in deployment.plan.nodes}
-
-        def delete(name: str, group: Any = group) -> None:
-            with azure_errors(name):
-                begun = getattr(group, "begin_delete", None) or group.delete
-                deleted = begun(deployment.resource_group, name)
-                if isinstance(deleted, LROPoller):
-                    finish(deleted, name, DELETE_TIMEOUT_S)
-
+        paths = [
+            (deployment.resource_group, resource["name"])
+            for resource in resources
+            if resource["type"].lower() == kind.lower() and resource["name"] not in system_disks
+        ]
         with ThreadPoolExecutor() as workers:
-            list(workers.map(delete, [name for name in batch if name not in system_disks]))
+            list(workers.map(lambda path, kind=kind: delete(deployment, kind, path, DELETE_TIMEOUT_S), paths))
 
 
 def list_resources(deployment: Deployment) -> list[dict[str, Any]]:

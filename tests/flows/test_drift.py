@@ -124,7 +124,7 @@ def test_a_machine_that_stands_still_is_named_before_anything_is_tested(amiss: A
 
 def test_drift_without_consequences_still_fails_the_verification(deployed: Deployment) -> None:
     judge(deployed, [])
-    finding = Finding(label="NSG nsg-a", type="t", region="a", state="different", differences=("x",))
+    finding = Finding(label="NSG nsg-a", type="t", state="different", differences=("x",))
     with pytest.raises(Drifted, match=r"NSG nsg-a different \(x\)"):
         judge(deployed, [finding])
 
