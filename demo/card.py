@@ -17,7 +17,7 @@ def render(instance: Instance, cloud: dict[str, Any], name: str, topology_file: 
   your own client  {run.format("sql")} --tunnel
   SSH to a machine {run.format("ssh")} eastus/1
   Prefect's UI     {instance.ui}
-  the sandbox      {cloud["arm_endpoint"]}  (python -m sandbox status)
+  the sandbox      {cloud["arm_endpoint"]}  (.venv/bin/python -m sandbox status)
 
   This is the sandbox, not Azure. What stands in for something:
 {stand_ins}
