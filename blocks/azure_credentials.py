@@ -13,6 +13,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 from requests.adapters import HTTPAdapter
 
+from blocks.retries import SpokenRetries
 from blocks.write_budget import WriteBudget
 
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
@@ -21,6 +22,7 @@ TOKEN_SCOPE = "https://management.azure.com/.default"  # noqa: S105 -- a scope, 
 CONNECTIONS = 64  # as many as a deployment's threads; requests would keep 10 and shake hands anew
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60  # the SDK's own are 300 each, and it tries four times
 PATIENCE_S = 300  # for one request with all its retries; the SDK's own is a week
+RETRIES = 40  # patience ends before they do
 CA_DIR = Path("~/.cache/roachmesh/ca")
 
 C = TypeVar("C")
@@ -92,8 +94,8 @@ class AzureCredentials(Block):
     def get_client(self, kind: type[C]) -> C:
         """Make a management client, such as `NetworkManagementClient`.
 
-        It honours `Retry-After` for as long as Azure asks for patience, keeps the writes of this
-        process below Azure's refill rate, and polls considerately where Azure names no pace.
+        It honours `Retry-After` for as long as Azure asks for patience and says so in the log, keeps the
+        writes of this process below Azure's refill rate, and polls considerately where Azure names no pace.
         """
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
@@ -108,9 +110,7 @@ class AzureCredentials(Block):
             "credential_scopes": [TOKEN_SCOPE],
             "transport": transport,
             "per_retry_policies": [WriteBudget()],
-            "retry_total": 40,
-            "retry_status": 40,
-            "timeout": PATIENCE_S,
+            "retry_policy": SpokenRetries(retry_total=RETRIES, retry_status=RETRIES, timeout=PATIENCE_S),
             "polling_interval": 5,
         }
         return kind(self.get_credential(), self.subscription_id, **options)  # type: ignore[call-arg]

@@ -5,6 +5,8 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.polling import LROPoller
 
+from blocks.logger import Logger, logger
+from blocks.retries import LOGGER
 from roachmesh import inventory, names
 from roachmesh.drift import differences
 from roachmesh.errors import NotOurs, NotReadyYet
@@ -12,7 +14,6 @@ from roachmesh.inventory import Body, Resource
 from roachmesh.outcome import Outcome
 from tasks.azure_errors import azure_errors
 from tasks.deployment import Deployment
-from tasks.engine import logger
 from tasks.wait import wait_until
 
 WRITE_TIMEOUT_S = 600.0
@@ -101,7 +102,7 @@ def write(deployment: Deployment, resource: Resource, body: Body, timeout_s: flo
     group = operations(deployment, resource.type)
     put = getattr(group, "begin_create_or_update", None) or group.create_or_update
     with azure_errors(resource.label):
-        written = put(*resource.path, body)
+        written = put(*resource.path, body, **to_log())
         if isinstance(written, LROPoller):
             written = finish(written, resource.label, timeout_s)
         answer: Body = written.as_dict()
@@ -115,9 +116,14 @@ def delete(
     group = operations(deployment, kind)
     begin = getattr(group, "begin_delete", None) or group.delete
     with azure_errors(path[-1]):
-        begun = begin(*path)
+        begun = begin(*path, **to_log())
         if isinstance(begun, LROPoller):
             finish(begun, path[-1], timeout_s)
+
+
+def to_log() -> dict[str, Logger]:
+    """Give an operation the run's log, since it is polled in a thread of the SDK's that knows of no run."""
+    return {LOGGER: logger()}
 
 
 def is_sound(found: Body) -> bool:

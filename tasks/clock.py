@@ -2,11 +2,12 @@
 
 import csv
 
+from blocks.logger import logger
 from roachmesh.errors import HostBusy
 from roachmesh.outcome import Outcome
 from roachmesh.render import chrony
 from tasks.deployment import Deployment
-from tasks.engine import converging, logger
+from tasks.engine import converging
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import Session
@@ -30,8 +31,7 @@ def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Outcom
     has_ptp_device = host.exists(chrony.PTP_DEVICE)
     if time.source == "ptp_hyperv" and not has_ptp_device:
         logger().warning(
-            "%s has no %s: it asks %s for the time",
-            machine.host.name,
+            "the machine has no %s: it asks %s for the time",
             chrony.PTP_DEVICE,
             ", ".join(time.ntp_servers),
         )
@@ -44,7 +44,7 @@ def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Outcom
         timeout_s=SYNCHRONISE_TIMEOUT_S,
         advice="See `chronyc sources` on the machine.",
     )
-    logger().info("the clock of %s is %.1f ms off", machine.host.name, offset_s * 1000)
+    logger().info("the clock is %.1f ms off", offset_s * 1000)
     changed = bool(placed) or did["change"] != "unchanged"
     return host.outcome("chrony", new=installed, changed=changed)
 

@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime
 
+from blocks.logger import logger
 from roachmesh import certificates, names
 from roachmesh.certificates import KeyPair, Purpose
 from roachmesh.errors import DatabaseBusy
@@ -11,7 +12,7 @@ from roachmesh.plan import Node
 from roachmesh.render import systemd
 from roachmesh.security_rules import CONSOLE_PORT
 from tasks.deployment import Deployment
-from tasks.engine import converging, logger
+from tasks.engine import converging
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import File, Session
@@ -60,7 +61,7 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Ou
     ]
     changed = host.place_files(files, directories)
     if changed:
-        logger().info("%s: placed %s", machine.host.name, ", ".join(changed))
+        logger().info("placed %s", ", ".join(changed))
     return host.outcome(f"CockroachDB {version}", new=installed["changed"], changed=bool(changed))
 
 
@@ -79,7 +80,7 @@ def _certificates(deployment: Deployment, host: Session, node: Node) -> list[Fil
         reasons = _reasons_to_issue(authority, purpose, *pair)
         certificate = key = None
         if reasons:
-            logger().info("%s: issuing %s: %s", node.name, certificate_path, "; ".join(reasons))
+            logger().info("issuing %s: %s", certificate_path, "; ".join(reasons))
             issued = certificates.issue(authority, purpose, datetime.now(UTC))
             certificate, key = issued.certificate, issued.key
         files += [(certificate_path, certificate, "0644", owner), (key_path, key, "0600", owner)]
@@ -112,7 +113,7 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outc
     did = host.ensure_service(systemd.SERVICE, files=files, restart=False)
     if not did["stale"]:
         return host.outcome(what, new=did["change"] == "started", changed=False)
-    logger().info("%s: restarting for %s", machine.host.name, ", ".join(did["stale"]))
+    logger().info("restarting for %s", ", ".join(did["stale"]))
     with _restarting:
         was_ready = is_ready(host)
         host.ensure_service(systemd.SERVICE, files=files)

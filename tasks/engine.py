@@ -1,15 +1,13 @@
 """How tasks run: finished ones are remembered by a resumed deployment, gates are judged anew."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task, get_run_logger, task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
-from prefect.exceptions import MissingContextError
 from prefect.utilities.hashing import hash_objects
 
 from roachmesh.errors import NotReadyYet, Transient
@@ -76,11 +74,3 @@ def time_can_heal(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool
     """Tell whether a failed task is worth repeating: after a `Transient` error, but not after a long wait."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, Transient) and not isinstance(error, NotReadyYet)
-
-
-def logger() -> "logging.Logger | logging.LoggerAdapter[logging.Logger]":
-    """Give the run's logger, or an ordinary one outside of a run."""
-    try:
-        return get_run_logger()
-    except MissingContextError:
-        return logging.getLogger("roachmesh")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from blocks.logger import logger
 from roachmesh import drift, names, ssh_keys
 from roachmesh.errors import NotDeployed, ReplaceMachine
 from roachmesh.inventory import Body, Resource, provisioning
@@ -17,10 +18,11 @@ from tasks.azure_resource import (
     read,
     read_settled,
     require_ours,
+    to_log,
     write,
 )
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging, logger
+from tasks.engine import converging, judging
 from tasks.hosts import Host, session
 from tasks.wait import wait_until
 
@@ -87,9 +89,9 @@ def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Nod
     state = power_state(found) if is_sound(found) else "broken off in the making"
     if state == "running":
         return _machine(deployment, region, node, found, "unchanged")
-    logger().info("%s is %s: starting it", node.name, state)
+    logger().info("it is %s: starting it", state)
     with azure_errors(node.name):
-        begun = operations(deployment, resource.type).begin_start(*resource.path)
+        begun = operations(deployment, resource.type).begin_start(*resource.path, **to_log())
         finish(begun, node.name, BOOT_TIMEOUT_S)
     return _machine(deployment, region, node, found, "updated")
 

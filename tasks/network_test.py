@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact
 
+from blocks.logger import logger
 from roachmesh.errors import GateFailed, HostUnreachable, NotReadyYet
 from roachmesh.plan import Node
 from roachmesh.reachability import Observation, as_markdown, describe, unreachable
@@ -11,7 +12,7 @@ from roachmesh.render.systemd import ANSWERER, SERVICE
 from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
 from tasks.deployment import Deployment
 from tasks.drift import survey
-from tasks.engine import judging, logger
+from tasks.engine import judging
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import program_text

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from typing import Any
 
+from blocks.logger import logger
 from roachmesh import names
 from roachmesh.inventory import RESOURCE_GROUP, VIRTUAL_MACHINE, Body
 from roachmesh.outcome import Outcome
@@ -12,7 +13,7 @@ from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
 from tasks.azure_resource import OPERATIONS, carries_tag, delete, ensure, read, require_tag
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging, logger
+from tasks.engine import converging, judging
 
 DELETE_TIMEOUT_S = 1800.0
 

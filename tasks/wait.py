@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from blocks.logger import logger
 from roachmesh.errors import NotReadyYet, Transient
-from tasks.engine import logger
 
 T = TypeVar("T")
 
