@@ -41,9 +41,9 @@ def deploy(
         deployment = deployment.operated_from(read_operators(deployment, existing))
         show_plan(deployment)
 
-        group = ensure_resource_group(deployment)
         ssh_key = ensure_ssh_key(deployment)
         authority = ensure_certificates(deployment)
+        group = ensure_resource_group(deployment)
 
         regions = deploy_regions(deployment)
         peerings = peer_regions(deployment)
@@ -54,4 +54,4 @@ def deploy(
         verify_sql(deployment, machines)
 
         in_regions = [outcome for region in regions for outcome in region.outcomes]
-        show_card(deployment, machines, [group, ssh_key, authority, *in_regions, *peerings, *database])
+        show_card(deployment, machines, [ssh_key, authority, group, *in_regions, *peerings, *database])

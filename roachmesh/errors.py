@@ -11,6 +11,7 @@ RoachmeshError                message, where, advice
 │  ├─ NotDeployed             what is asked for does not exist                  exit code 10
 │  ├─ Drifted                 Azure is not as planned                           exit code 10
 │  ├─ NotOurs                 it exists and does not carry our tags             exit code 10
+│  │  └─ DeployedElsewhere    another Prefect server has the keys to it         exit code 10
 │  ├─ AzureRefused            Azure said no, with its code                      exit code 10
 │  ├─ ReplaceMachine          a living machine cannot be changed so             exit code 10
 │  ├─ HostFailed              a command on a machine failed, or its key is wrongexit code 20
@@ -112,6 +113,10 @@ class NotOurs(Permanent):
     """Something with a name of ours exists and was not made by this topology."""
 
     exit_code = 10
+
+
+class DeployedElsewhere(NotOurs):
+    """It is this topology's, and the keys to it are in the blocks of another Prefect server."""
 
 
 class AzureRefused(Permanent):

@@ -75,11 +75,17 @@ class Resource(Model):
 
 
 class Inventory(Model):
-    """What a plan makes in a subscription; `operators` is where SSH may come from."""
+    """What a plan makes in a subscription.
+
+    Attributes:
+        operators: Where SSH may come from.
+        ssh_key_fingerprint: Names the key that opens the machines; None while there is none.
+    """
 
     plan: Plan
     subscription_id: str
     operators: tuple[IPv4Network, ...]
+    ssh_key_fingerprint: str | None = None
 
     def everything(self) -> Iterator[Resource]:
         """Give all resources, each after those that it refers to."""
@@ -96,8 +102,10 @@ class Inventory(Model):
         return (resource for resource in self.everything() if resource.type not in silent)
 
     def resource_group(self) -> Resource:
-        """Describe the resource group; it remembers where SSH may come from."""
+        """Describe the resource group; it remembers where SSH may come from, and who has the key to it."""
         tags = {**self._tags, names.TAG_OPERATOR: ",".join(map(str, self.operators))}
+        if self.ssh_key_fingerprint:
+            tags[names.TAG_SSH_KEY] = self.ssh_key_fingerprint
         return Resource(
             type=RESOURCE_GROUP,
             id=self._group_id,

@@ -7,6 +7,7 @@ DATABASE_USER = "cockroach"
 TAG_TOPOLOGY = "roachmesh-topology"
 TAG_OPERATOR = "roachmesh-operator"
 TAG_HOST_KEY = "roachmesh-host-key"
+TAG_SSH_KEY = "roachmesh-ssh-key"
 
 
 def resource_group(topology: str) -> str:

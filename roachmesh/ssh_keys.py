@@ -1,5 +1,7 @@
 """SSH key pairs, in OpenSSH's formats."""
 
+import base64
+import hashlib
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import serialization
@@ -22,3 +24,16 @@ def generate() -> SshKeyPair:
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
     return SshKeyPair(public.decode(), private.decode())
+
+
+def fingerprint(public: str) -> str:
+    """Name a public key as `ssh-keygen -l` does: `SHA256:...`.
+
+    Raises:
+        ValueError: it is no line of a public key.
+    """
+    kind, encoded = public.split()[:2]
+    key = base64.b64decode(encoded, validate=True)
+    if kind.encode() not in key:
+        raise ValueError(f"it does not hold a key of the kind {kind}")
+    return f"SHA256:{base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip('=')}"

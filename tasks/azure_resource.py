@@ -9,7 +9,7 @@ from blocks.logger import Logger, logger
 from blocks.retries import LOGGER
 from roachmesh import inventory, names
 from roachmesh.drift import differences
-from roachmesh.errors import NotOurs, NotReadyYet
+from roachmesh.errors import DeployedElsewhere, NotOurs, NotReadyYet
 from roachmesh.inventory import Body, Resource
 from roachmesh.outcome import Outcome
 from tasks.azure_errors import azure_errors
@@ -40,6 +40,7 @@ def ensure(deployment: Deployment, resource: Resource) -> Outcome:
 
     Raises:
         NotOurs: it exists and is not tagged as this topology's, although it can carry tags.
+        DeployedElsewhere: it is marked with the SSH key of another Prefect server.
         AzureRefused, AzureBusy: from Azure.
         NotReadyYet: Azure did not finish the write in time.
     """
@@ -148,9 +149,28 @@ def finish(poller: LROPoller[Any], what: str, timeout_s: float = WRITE_TIMEOUT_S
 
 
 def require_ours(deployment: Deployment, found: Body, resource: Resource) -> None:
-    """Refuse to touch what could carry this topology's tag and does not."""
-    if "tags" in resource.body:
-        require_tag(deployment, found, resource.label)
+    """Refuse to touch what could carry this topology's tag and does not, or is marked with another key."""
+    if "tags" not in resource.body:
+        return
+    _require_tag(deployment, found, resource.label)
+    marked = found["tags"].get(names.TAG_SSH_KEY)
+    if marked and marked != deployment.ssh_key_fingerprint:
+        ours = deployment.ssh_key_fingerprint or "none"
+        raise deployed_elsewhere(
+            deployment, f"its SSH key is {marked}, the one here is {ours}.", where=resource.label
+        )
+
+
+def deployed_elsewhere(deployment: Deployment, message: str, *, where: str) -> DeployedElsewhere:
+    """Say that another Prefect server deployed this, and what to do now."""
+    topology = deployment.plan.topology
+    return DeployedElsewhere(
+        f"another Prefect server deployed it: {message}",
+        where=where,
+        advice=f"Use that server (PREFECT_API_URL), or save its blocks ssh-key/{topology} and "
+        f"certificates/{topology} here. If they are lost, nobody gets in any more: "
+        f"`az group delete -n {deployment.resource_group}`, and deploy anew.",
+    )
 
 
 def carries_tag(deployment: Deployment, found: Body) -> bool:
@@ -163,8 +183,7 @@ def _owner(found: Body) -> str | None:
     return owner
 
 
-def require_tag(deployment: Deployment, found: Body, where: str) -> None:
-    """Refuse to touch what does not carry this topology's tag."""
+def _require_tag(deployment: Deployment, found: Body, where: str) -> None:
     if not carries_tag(deployment, found):
         owner = _owner(found)
         whose = f"belongs to the topology {owner!r}" if owner else "was not made by Roachmesh"

@@ -10,7 +10,8 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from prefect.blocks.core import Block
 
 from blocks import Artifacts, AzureCredentials, Certificates, SshKey
-from roachmesh.errors import BlockMissing
+from roachmesh import ssh_keys
+from roachmesh.errors import BlockMissing, Permanent
 from roachmesh.inventory import UNKNOWN_OPERATORS, Inventory
 from roachmesh.plan import Plan
 from roachmesh.topology import Model
@@ -43,7 +44,12 @@ class Deployment(Model):
     def inventory(self) -> Inventory:
         """Give everything that the plan makes in the subscription."""
         subscription = load_credentials(self.credentials).subscription_id
-        return Inventory(plan=self.plan, subscription_id=subscription, operators=self.operators)
+        return Inventory(
+            plan=self.plan,
+            subscription_id=subscription,
+            operators=self.operators,
+            ssh_key_fingerprint=self.ssh_key_fingerprint,
+        )
 
     @property
     def resource_group(self) -> str:
@@ -68,6 +74,23 @@ class Deployment(Model):
     def ssh_key(self) -> SshKey:
         """Load the key of this topology's machines."""
         return _ssh_key(self.plan.topology, self.key)
+
+    @property
+    def ssh_key_fingerprint(self) -> str | None:
+        """What names the key of this topology's machines; None while Prefect holds none.
+
+        Raises:
+            Permanent: the block holds something else.
+        """
+        try:
+            return ssh_keys.fingerprint(self.ssh_key().public_key)
+        except BlockMissing:
+            return None
+        except ValueError as exc:
+            raise Permanent(
+                f"the block ssh-key/{self.plan.topology} has no SSH key in `public_key`: {exc}.",
+                advice="Write the line there that begins with ssh-ed25519.",
+            ) from exc
 
     def certificates(self) -> Certificates:
         """Load the authority of this topology's database."""

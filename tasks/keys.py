@@ -2,29 +2,21 @@
 
 from datetime import UTC, datetime
 
-from prefect.blocks.core import Block
-
 from blocks import Certificates, SshKey
 from roachmesh import certificates, ssh_keys
 from roachmesh.errors import Permanent
-from roachmesh.inventory import VIRTUAL_MACHINE
 from roachmesh.outcome import Outcome
 from tasks.deployment import Deployment, has_block
 from tasks.engine import converging
-from tasks.resource_group import list_resources
+from tasks.resource_group import count_machines, find_group
 
 
 @converging("SSH key {deployment.plan.topology}")
 def ensure_ssh_key(deployment: Deployment) -> Outcome:
-    """Have a key for the topology's machines.
-
-    Raises:
-        Permanent: the key is gone although machines exist that only it opens.
-    """
+    """Have a key for the topology's machines, before the resource group is marked with it."""
     what = "SSH key"
     if has_block(SshKey, deployment.plan.topology):
         return Outcome(what=what, change="unchanged")
-    _refuse_to_replace(SshKey, deployment)
     pair = ssh_keys.generate()
     SshKey(public_key=pair.public, private_key=pair.private).save(deployment.plan.topology)
     return Outcome(what=what, change="created")
@@ -40,7 +32,13 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
     what = "certificate authority"
     if has_block(Certificates, deployment.plan.topology):
         return Outcome(what=what, change="unchanged")
-    _refuse_to_replace(Certificates, deployment)
+    machines = count_machines(deployment) if find_group(deployment) else 0
+    if machines:
+        raise Permanent(
+            f"Prefect has no block certificates/{deployment.plan.topology}, "
+            f"but {machines} machines exist that trust only the authority in it.",
+            advice="Restore the block from a backup of Prefect's database, or destroy and deploy anew.",
+        )
     authority = certificates.make_authority(deployment.plan.topology, datetime.now(UTC))
     block = Certificates(ca_certificate=authority.certificate, ca_key=authority.key)
     block.save(deployment.plan.topology)
@@ -53,13 +51,3 @@ def delete_keys(deployment: Deployment) -> None:
     for kind in (SshKey, Certificates):
         if has_block(kind, deployment.plan.topology):
             kind.delete(deployment.plan.topology)
-
-
-def _refuse_to_replace(kind: type[Block], deployment: Deployment) -> None:
-    machines = [resource for resource in list_resources(deployment) if resource["type"] == VIRTUAL_MACHINE]
-    if machines:
-        raise Permanent(
-            f"Prefect has no block {kind.get_block_type_slug()}/{deployment.plan.topology}, "
-            f"but {len(machines)} machines exist that were made with it.",
-            advice="Restore the block from a backup of Prefect's database, or destroy and deploy anew.",
-        )

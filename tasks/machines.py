@@ -24,6 +24,7 @@ from tasks.azure_resource import (
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging
 from tasks.hosts import Host, session
+from tasks.resource_group import find_group
 from tasks.wait import wait_until
 
 BOOT_TIMEOUT_S = 1200.0
@@ -137,12 +138,21 @@ def wait_until_reachable(deployment: Deployment, machine: Machine) -> None:
 
 
 def _create(deployment: Deployment, region: RegionPlan, node: Node, resource: Resource) -> Machine:
-    """Write a new machine with its host key: the private half in custom data, the public one in a tag."""
+    """Write a new machine with its host key: the private half in custom data, the public one in a tag.
+
+    Another tag names the key that opens it. The group is looked at once more: two servers that both
+    found none have both made it, and only the one whose key it names may go on.
+    """
+    find_group(deployment)
     host_key = ssh_keys.generate()
     first_boot = provisioning(node, deployment.ssh_key().public_key, cloud_init.custom_data(host_key))
     body = {
         **resource.body,
-        "tags": {**resource.body["tags"], names.TAG_HOST_KEY: host_key.public},
+        "tags": {
+            **resource.body["tags"],
+            names.TAG_HOST_KEY: host_key.public,
+            names.TAG_SSH_KEY: deployment.ssh_key_fingerprint,
+        },
         "properties": {**resource.body["properties"], "osProfile": first_boot},
     }
     written = write(deployment, resource, body, BOOT_TIMEOUT_S)

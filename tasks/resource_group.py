@@ -1,4 +1,4 @@
-"""The resource group: it holds everything of a topology, and remembers who operates it."""
+"""The resource group: it holds everything of a topology, and remembers who operates it and has its keys."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,16 @@ from roachmesh.inventory import RESOURCE_GROUP, VIRTUAL_MACHINE, Body
 from roachmesh.outcome import Outcome
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import OPERATIONS, carries_tag, delete, ensure, read, require_tag
+from tasks.azure_resource import (
+    OPERATIONS,
+    carries_tag,
+    delete,
+    deployed_elsewhere,
+    ensure,
+    read,
+    require_ours,
+    write,
+)
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging
 
@@ -30,18 +39,37 @@ def read_resource_group(deployment: Deployment) -> ResourceGroup | None:
 
     Raises:
         NotOurs: a group of that name exists and was not made by this topology.
+        DeployedElsewhere: it was made by this topology, from another Prefect server.
     """
-    found = read(deployment, deployment.inventory.resource_group())
+    found = find_group(deployment)
     if found is None:
         return None
-    require_tag(deployment, found, deployment.resource_group)
     operators = found["tags"].get(names.TAG_OPERATOR, "")
     return ResourceGroup(operators=tuple(map(IPv4Network, filter(None, operators.split(",")))))
 
 
+def find_group(deployment: Deployment) -> Body | None:
+    """Read the resource group in the wire's words, and refuse what is not ours to change.
+
+    Its tag names the SSH key that opens the machines in it. Who has no such key in his blocks would
+    make another one, and lock everybody out.
+    """
+    resource = deployment.inventory.resource_group()
+    found = read(deployment, resource)
+    if found is None:
+        return None
+    require_ours(deployment, found, resource)
+    if names.TAG_SSH_KEY not in found["tags"] and deployment.ssh_key_fingerprint is None:
+        machines = count_machines(deployment)  # no mark: first made by a version of 2026-11 or before
+        if machines:
+            message = f"it has {machines} machines, and there is no SSH key for them here."
+            raise deployed_elsewhere(deployment, message, where=resource.label)
+    return found
+
+
 @converging("resource group {deployment.resource_group}")
 def ensure_resource_group(deployment: Deployment) -> Outcome:
-    """Make the resource group, tagged as ours, where our tags remember who operates it."""
+    """Make the resource group, whose tags say that it is ours, who operates it, and which key opens it."""
     return ensure(deployment, deployment.inventory.resource_group())
 
 
@@ -52,19 +80,19 @@ def delete_resource_group(deployment: Deployment) -> int:
     The group goes as a whole if all that is in it is ours. Otherwise ours go one by one, and it stays.
 
     Raises:
-        NotOurs: the group was made by somebody else; nothing was deleted.
+        NotOurs, DeployedElsewhere: the group was made by somebody else; nothing was deleted.
         AzureRefused: something of somebody else's still uses something of ours.
     """
     name = deployment.resource_group
-    found = read(deployment, deployment.inventory.resource_group())
+    found = find_group(deployment)
     if found is None:
         return 0
-    require_tag(deployment, found, name)
     resources = list_resources(deployment)
     ours = [resource for resource in resources if is_ours(deployment, resource, resources)]
     if len(ours) < len(resources):
         logger().warning("%s stays: %d resources in it are not ours", name, len(resources) - len(ours))
         _delete_one_by_one(deployment, ours)
+        _forget_key(deployment, found)
         return len(ours)
     delete(deployment, RESOURCE_GROUP, (name,), DELETE_TIMEOUT_S)
     return len(resources)
@@ -93,6 +121,18 @@ def _delete_one_by_one(deployment: Deployment, resources: Sequence[Body]) -> Non
         ]
         with ThreadPoolExecutor() as workers:
             list(workers.map(lambda path, kind=kind: delete(deployment, kind, path, DELETE_TIMEOUT_S), paths))
+
+
+def _forget_key(deployment: Deployment, group: Body) -> None:
+    """Take the key's name off a group that stays: the key goes next, and nothing is left that it opens."""
+    tags = {name: value for name, value in group["tags"].items() if name != names.TAG_SSH_KEY}
+    body = {"location": group["location"], "tags": tags}
+    write(deployment, deployment.inventory.resource_group(), body)
+
+
+def count_machines(deployment: Deployment) -> int:
+    """Count the machines in the resource group, whosoever they are."""
+    return sum(resource["type"] == VIRTUAL_MACHINE for resource in list_resources(deployment))
 
 
 def list_resources(deployment: Deployment) -> list[dict[str, Any]]:

@@ -57,9 +57,9 @@ class Cloud:
         """A deployment of a topology with these fields, its resource group and keys made already."""
         plan = make_plan(topology.parse(fields))
         made = Deployment(key="test", plan=plan, credentials=self.credentials, operators=OPERATORS)
-        ensure_resource_group.fn(made)
         ensure_ssh_key.fn(made)
         ensure_certificates.fn(made)
+        ensure_resource_group.fn(made)
         return made
 
     def writes_during(self, action: Callable[[], object]) -> list[str]:

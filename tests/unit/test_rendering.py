@@ -20,7 +20,13 @@ PLAN = make_plan(topology.DEFAULT)
 REGION = PLAN.regions[0]
 NODE = REGION.nodes[0]
 OPERATORS = (IPv4Network("203.0.113.7/32"),)
-PLANNED = Inventory(plan=PLAN, subscription_id="11111111-2222-3333-4444-555555555555", operators=OPERATORS)
+FINGERPRINT = "SHA256:JlVDXHJ8DOjY8d/JK+fhPJr8yD+P/76DF8rSkSFr0Zk"
+PLANNED = Inventory(
+    plan=PLAN,
+    subscription_id="11111111-2222-3333-4444-555555555555",
+    operators=OPERATORS,
+    ssh_key_fingerprint=FINGERPRINT,
+)
 
 RENDERED = {
     "security_group.json": PLANNED.security_group(REGION).body,
