@@ -9,6 +9,7 @@ from flows.database import bring_up_database, verify_sql
 from flows.network_test import run_network_test
 from flows.peering import peer_regions
 from flows.region import deploy_regions
+from flows.run_page import RunPage, TaskCount
 from roachmesh.plan import make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
@@ -17,6 +18,8 @@ from tasks.overlap import only_run
 from tasks.preflight import read_operators
 from tasks.report import show_card, show_plan
 from tasks.resource_group import ensure_resource_group, read_resource_group
+
+TASKS = TaskCount(once=11, per_region=7, per_node=11, per_peering=1)
 
 
 @flow(name="deploy", flow_run_name="deploy {topology.name}")
@@ -36,7 +39,7 @@ def deploy(
     key = str(continue_run or flow_run.id)
     deployment = Deployment(key=key, plan=plan, credentials=credentials)
 
-    with only_run(deployment):
+    with RunPage(plan, TASKS), only_run(deployment):
         existing = read_resource_group(deployment)
         deployment = deployment.operated_from(read_operators(deployment, existing))
         show_plan(deployment)

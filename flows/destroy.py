@@ -3,6 +3,7 @@
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.run_page import RunPage, TaskCount
 from roachmesh.errors import NotConfirmed
 from roachmesh.plan import make_plan
 from roachmesh.topology import DEFAULT, Topology
@@ -10,6 +11,8 @@ from tasks.deployment import Deployment
 from tasks.keys import delete_keys
 from tasks.overlap import only_run
 from tasks.resource_group import delete_resource_group
+
+TASKS = TaskCount(once=2)
 
 
 @flow(name="destroy", flow_run_name="destroy {topology.name}")
@@ -26,6 +29,6 @@ def destroy(topology: Topology = DEFAULT, confirm: str = "", credentials: str = 
             f"`confirm` is {confirm!r}.", where="destroy", advice=f"Write {topology.name!r} to destroy it."
         )
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
-    with only_run(deployment):
+    with RunPage(deployment.plan, TASKS), only_run(deployment):
         delete_resource_group(deployment)
         delete_keys(deployment)

@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
     TaskRunFilterSubFlowRuns,
 )
-from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, TaskRun
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, TaskRun, TaskRunResult
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.states import Cancelled
 
@@ -37,6 +37,7 @@ class Step:
         kind: What tasks of one function share, whatever they are done to.
         message: None while all is well.
         attempt: Counts from 1.
+        inputs: The tasks that it was given, or told to wait for.
     """
 
     id: UUID
@@ -51,6 +52,7 @@ class Step:
     took_s: float
     attempt: int
     message: str | None
+    inputs: frozenset[UUID] = frozenset()
 
     @property
     def ended(self) -> bool:
@@ -69,6 +71,7 @@ class News:
 
     under_way: tuple[Step, ...]
     ended: tuple[Step, ...]
+    is_over: bool = False
 
 
 def watch(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[News]:
@@ -79,15 +82,26 @@ def watch(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[News]:
     known: set[UUID] = set()
     quiet = 0
     while quiet < QUIET_POLLS:
-        runs = _runs(client, flow_run_id)
-        is_over = any(run.id == flow_run_id and run.state and run.state.is_final() for run in runs)
-        # What is under way is read first: what ends between the two is in both, and not in neither.
-        under_way = _under_way(client, runs)
-        ended = list(_ended(client, runs, known, everything=is_over))
-        known |= {step.id for step in ended}
-        yield News(tuple(step for step in under_way if step.id not in known), tuple(reversed(ended)))
-        quiet = quiet + 1 if is_over and not ended else 0
-        time.sleep(LAST_POLL_S if is_over else POLL_S)  # noqa: TID251 -- it follows, it waits for nothing
+        news = look(client, flow_run_id, known)
+        known |= {step.id for step in news.ended}
+        yield news
+        quiet = quiet + 1 if news.is_over and not news.ended else 0
+        time.sleep(LAST_POLL_S if news.is_over else POLL_S)  # noqa: TID251 -- it follows, it waits for nothing
+
+
+def look(client: SyncPrefectClient, flow_run_id: UUID, known: set[UUID], *, everything: bool = False) -> News:
+    """Look once at the tasks of a run and of its subflows; `known` are those that are known to have ended.
+
+    It looks behind those that are known only when `everything` is asked for, or the run is over.
+    """
+    runs = _runs(client, flow_run_id)
+    is_over = any(run.id == flow_run_id and run.state and run.state.is_final() for run in runs)
+    # What is under way is read first: what ends between the two is in both, and not in neither.
+    under_way = _under_way(client, runs)
+    ended = list(_ended(client, runs, known, everything=everything or is_over))
+    done = known | {step.id for step in ended}
+    still = tuple(step for step in under_way if step.id not in done)
+    return News(still, tuple(reversed(ended)), is_over)
 
 
 def follow(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[Step]:
@@ -182,4 +196,10 @@ def _describe(page: list[TaskRun], runs: list[FlowRun]) -> Iterator[Step]:
             took_s=task_run.total_run_time.total_seconds(),
             attempt=task_run.run_count,
             message=None if healthy else (state.message or "").removeprefix(SAID_BY_PREFECT),
+            inputs=frozenset(
+                one.id
+                for inputs in task_run.task_inputs.values()
+                for one in inputs
+                if isinstance(one, TaskRunResult)
+            ),
         )

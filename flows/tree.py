@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import takewhile
 from typing import Literal
 from uuid import UUID
 
 from prefect.client.schemas.objects import StateType
 
 from flows.progress import News, Step
+from roachmesh.render.timeline import common_name
 
 Mark = Literal["done", "runs", "waits", "failed"]
 BAD = (StateType.FAILED, StateType.CRASHED)
@@ -61,12 +61,7 @@ class Stage:
         """What its tasks have in common in their names."""
         if self.whole:
             return self.whole.name
-        names = [step.name for step in self.steps]
-        if len(names) == 1:
-            return names[0]
-        columns = zip(*(name.split() for name in names), strict=False)
-        common = takewhile(lambda words: len(set(words)) == 1 and words[0].isalnum(), columns)
-        return " ".join(words[0] for words in common) or names[0]
+        return common_name([step.name for step in self.steps])
 
     def took_s(self, now: datetime) -> float:
         """Seconds from the first start to the last end; to now while something runs."""

@@ -6,6 +6,7 @@ from prefect.runtime import flow_run
 from flows.database import verify_sql
 from flows.network_test import run_network_test
 from flows.parallel import for_each
+from flows.run_page import RunPage, TaskCount
 from roachmesh.plan import make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.database import wait_for_members
@@ -15,6 +16,8 @@ from tasks.machines import find_machine
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
 from tasks.store import judge_room
+
+TASKS = TaskCount(once=7, per_region=2, per_node=4)
 
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
@@ -26,14 +29,15 @@ def verify(topology: Topology = DEFAULT, credentials: str = "default") -> None:
         credentials: Name of the azure-credentials block to use.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
-    existing = read_resource_group(deployment)
-    deployment = deployment.operated_from(read_operators(deployment, existing))
+    with RunPage(deployment.plan, TASKS):
+        existing = read_resource_group(deployment)
+        deployment = deployment.operated_from(read_operators(deployment, existing))
 
-    findings = compare_with_plan(deployment)
-    machines = for_each(deployment.plan.nodes, find_machine, deployment)
+        findings = compare_with_plan(deployment)
+        machines = for_each(deployment.plan.nodes, find_machine, deployment)
 
-    run_network_test(deployment, machines)
-    for_each(machines, judge_room, deployment)
-    wait_for_members(deployment, machines[0])
-    verify_sql(deployment, machines)
-    judge_drift(deployment, findings)
+        run_network_test(deployment, machines)
+        for_each(machines, judge_room, deployment)
+        wait_for_members(deployment, machines[0])
+        verify_sql(deployment, machines)
+        judge_drift(deployment, findings)

@@ -33,7 +33,9 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
     if all(finding.state == "missing" for finding in findings):
         raise NotDeployed("there is no such deployment.", where=deployment.plan.topology)
     create_markdown_artifact(
-        markdown.comparison(findings), key="drift", description=f"Drift of {deployment.plan.topology}"
+        markdown.comparison(findings),
+        key="drift",
+        description=f"What is not as planned: {deployment.plan.topology}",
     )
     amiss = [finding for finding in findings if finding.state not in ("as planned", "not planned")]
     judge(deployment, [finding for finding in amiss if finding.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS)])

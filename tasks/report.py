@@ -19,7 +19,7 @@ def show_plan(deployment: Deployment) -> None:
     create_markdown_artifact(
         plan.markdown(deployment.inventory, estimate),
         key="plan",
-        description=f"Plan of {deployment.plan.topology}",
+        description=f"What will exist, its price: {deployment.plan.topology}",
     )
 
 
