@@ -3,6 +3,7 @@
 from blocks.artifacts import Artifacts
 from blocks.azure_credentials import AzureCredentials
 from blocks.certificates import Certificates
+from blocks.results_key import ResultsKey
 from blocks.ssh_key import SshKey
 
-__all__ = ["Artifacts", "AzureCredentials", "Certificates", "SshKey"]
+__all__ = ["Artifacts", "AzureCredentials", "Certificates", "ResultsKey", "SshKey"]

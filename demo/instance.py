@@ -63,7 +63,6 @@ class Instance:
 
     def server_environment(self) -> dict[str, str]:
         """What the server needs besides; its encryption key stands in a file outside its database."""
-        leases = "prefect.server.concurrency.lease_storage.filesystem"
         return {
             **self.client_environment(),
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
@@ -71,7 +70,6 @@ class Instance:
             "PREFECT_API_DATABASE_CONNECTION_URL": (
                 f"postgresql+asyncpg://postgres@/postgres?host={self.postgres_directory}"
             ),
-            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases,
             # One transaction for many task runs, where the default is one each. Prefect cuts the interval
             # down to whole seconds, and would spin without a pause below 1.
             "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",

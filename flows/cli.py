@@ -1,4 +1,4 @@
-"""The terminal's door: `roachmesh plan|deploy|status|verify|destroy|ssh|sql`.
+"""The terminal's door: `roachmesh plan|deploy|resume|status|verify|destroy|ssh|sql`.
 
 Prefect and Azure's SDK take seconds to import: a command imports them once what it was given is sound,
 so that help, completion and mistakes are quick.
@@ -108,6 +108,25 @@ def deploy(topology_file: TopologyFile, credentials: Credentials = "default") ->
 
     run(flow, show=("network-test", "connection-card"), topology=topology, credentials=credentials)
     typer.echo(f"{topology.name} stands. For a SQL shell: roachmesh sql {topology_file}")
+
+
+@app.command(epilog=_examples("resume", "resume 'deploy three-vm-regions'"))
+def resume(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="A run's id, page address or name; the last unfinished one when left out."
+        ),
+    ] = "",
+) -> None:
+    """Continue a run that failed, was cancelled, or died with its process or its machine.
+
+    Finished tasks are not repeated. A worker's run is continued by its worker, any other one here.
+    """
+    _require_prefect()
+    from flows.resume import resume as continue_run
+
+    continue_run(run)
 
 
 @app.command(epilog=_examples(f"verify {FILE}"))

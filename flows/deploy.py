@@ -18,8 +18,9 @@ from tasks.overlap import only_run
 from tasks.preflight import read_operators
 from tasks.report import show_card, show_plan
 from tasks.resource_group import ensure_resource_group, read_resource_group
+from tasks.resume import read_results_key
 
-TASKS = TaskCount(once=11, per_region=7, per_node=11, per_peering=1)
+TASKS = TaskCount(once=12, per_region=7, per_node=11, per_peering=1)
 
 
 @flow(name="deploy", flow_run_name="deploy {topology.name}")
@@ -35,11 +36,9 @@ def deploy(
         credentials: Name of the azure-credentials block to use.
         continue_run: Id of a failed run whose finished tasks are not to be repeated.
     """
-    plan = make_plan(topology)
-    key = str(continue_run or flow_run.id)
-    deployment = Deployment(key=key, plan=plan, credentials=credentials)
+    deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
 
-    with RunPage(plan, TASKS), only_run(deployment):
+    with RunPage(deployment.plan, TASKS) as page, only_run(deployment, page.finish):
         existing = read_resource_group(deployment)
         deployment = deployment.operated_from(read_operators(deployment, existing))
         show_plan(deployment)
@@ -47,6 +46,7 @@ def deploy(
         ssh_key = ensure_ssh_key(deployment)
         authority = ensure_certificates(deployment)
         group = ensure_resource_group(deployment)
+        deployment = deployment.keeping(read_results_key(deployment, existing, continue_run))
 
         regions = deploy_regions(deployment)
         peerings = peer_regions(deployment)

@@ -29,6 +29,6 @@ def destroy(topology: Topology = DEFAULT, confirm: str = "", credentials: str = 
             f"`confirm` is {confirm!r}.", where="destroy", advice=f"Write {topology.name!r} to destroy it."
         )
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
-    with RunPage(deployment.plan, TASKS), only_run(deployment):
+    with RunPage(deployment.plan, TASKS) as page, only_run(deployment, page.finish):
         delete_resource_group(deployment)
         delete_keys(deployment)

@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
-    FlowRunFilterParentFlowRunId,
-    Operator,
     TaskRunFilter,
     TaskRunFilterState,
     TaskRunFilterStateType,
     TaskRunFilterSubFlowRuns,
 )
-from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType, TaskRun, TaskRunResult
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType, TaskRun, TaskRunResult
 from prefect.client.schemas.sorting import TaskRunSort
-from prefect.states import Cancelled
+
+from roachmesh.errors import PrefectUnreachable
+from tasks.lifeline import LOST_S
+from tasks.runs import UNFINISHED, family
 
 POLL_S = 1.0
 LAST_POLL_S = 0.5
 QUIET_POLLS = 3
 PAGE = 50
-UNFINISHED = [kind for kind in StateType if kind not in TERMINAL_STATES]
 SAID_BY_PREFECT = "Task run encountered an exception "
 
 
@@ -78,11 +79,25 @@ def watch(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[News]:
     """Look at the tasks of a run and of its subflows every second, until the run itself has ended.
 
     Prefect records tasks a moment after they end: the last ones may come after the run's own end.
+    A server that does not answer for some seconds, as when it is started anew, is waited for.
+
+    Raises:
+        PrefectUnreachable: it has not answered for longer than that.
     """
     known: set[UUID] = set()
     quiet = 0
+    answered = time.monotonic()
     while quiet < QUIET_POLLS:
-        news = look(client, flow_run_id, known)
+        try:
+            news = look(client, flow_run_id, known)
+            answered = time.monotonic()
+        except httpx.HTTPError as exc:
+            if time.monotonic() - answered > LOST_S:
+                raise PrefectUnreachable(
+                    f"lost sight of the run: Prefect does not answer ({exc}).",
+                    advice="When it answers again, `roachmesh resume` continues.",
+                ) from exc
+            news = News((), (), is_over=False)
         known |= {step.id for step in news.ended}
         yield news
         quiet = quiet + 1 if news.is_over and not news.ended else 0
@@ -94,7 +109,7 @@ def look(client: SyncPrefectClient, flow_run_id: UUID, known: set[UUID], *, ever
 
     It looks behind those that are known only when `everything` is asked for, or the run is over.
     """
-    runs = _runs(client, flow_run_id)
+    runs = family(client, flow_run_id)
     is_over = any(run.id == flow_run_id and run.state and run.state.is_final() for run in runs)
     # What is under way is read first: what ends between the two is in both, and not in neither.
     under_way = _under_way(client, runs)
@@ -108,27 +123,6 @@ def follow(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[Step]:
     """Give every task of a run and of its subflows as it ends, until the run itself has ended."""
     for news in watch(client, flow_run_id):
         yield from news.ended
-
-
-def cancel(client: SyncPrefectClient, flow_run_id: UUID) -> None:
-    """Set a run, its subflows and their tasks to cancelled; whoever runs them must end by itself."""
-    runs = _runs(client, flow_run_id)
-    cancelled: State[None] = Cancelled(message="Cancelled at the terminal.")
-    for run in runs:
-        if run.state is None or not run.state.is_final():
-            client.set_flow_run_state(run.id, cancelled, force=True)
-    for step in _under_way(client, runs):
-        client.set_task_run_state(step.id, cancelled, force=True)
-
-
-def _runs(client: SyncPrefectClient, root_id: UUID) -> list[FlowRun]:
-    """Read a run and its subflows."""
-    wanted = FlowRunFilter(
-        operator=Operator.or_,  # type: ignore[call-arg]  # a mixin's field, which mypy does not see
-        id=FlowRunFilterId(any_=[root_id]),
-        parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[root_id]),
-    )
-    return client.read_flow_runs(flow_run_filter=wanted)
 
 
 def _under_way(client: SyncPrefectClient, runs: list[FlowRun]) -> list[Step]:

@@ -81,7 +81,11 @@ class RunPage(AbstractContextManager["RunPage"]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._raised = kind
+        self.finish(kind)
+
+    def finish(self, raised: type[BaseException] | None = KeyboardInterrupt) -> None:
+        """Show how the run ended; by default that it was ended from outside."""
+        self._raised = raised
         self._left.set()
         self._thread.join()
 

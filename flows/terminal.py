@@ -1,36 +1,41 @@
-"""A flow run in this process and followed at its terminal; in Prefect it is a run like any other."""
+"""A flow run at the terminal, in this process or elsewhere; in Prefect it is a run like any other."""
 
 import logging
 import os
 import signal
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextvars import copy_context
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect import Flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import PrefectConsoleHandler
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Cancelled, Cancelling
 from prefect.utilities.callables import get_call_parameters
 from rich.console import Console
 
 from flows.display import make_display
-from flows.progress import cancel, watch
+from flows.progress import watch
+from roachmesh import errors
 from roachmesh.errors import PrefectUnreachable, RoachmeshError
 from roachmesh.render import terminal
+from tasks import lifeline
+from tasks.lifeline import INTERRUPTED
+from tasks.runs import close, page
 
-INTERRUPTED = 130
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a closed terminal
-FAREWELL_S = 4.0
-LOOKS_BEFORE_TELLING = 8  # one a second; a run whose turn it is has tasks by then
+# Looks come one a second.
+LOOKS_BEFORE_TELLING = 8  # a run whose turn it is has tasks by then
+LOOKS_BEFORE_CLOSING = 15  # a run that is cancelled ends by itself within seconds, unless it has not begun
+CANCELLED: State[Any] = Cancelled(message="Cancelled at the terminal.")
 
 
 def require_prefect() -> None:
@@ -49,27 +54,36 @@ def require_prefect() -> None:
         raise PrefectUnreachable(f"Prefect does not answer at {url}: {error}.", advice=advice)
 
 
-def page(flow_run_id: UUID) -> str:
-    """Give the address of a run's page in Prefect's UI."""
-    return f"{PREFECT_UI_URL.value()}/runs/flow-run/{flow_run_id}"
-
-
 def run(flow: Flow[..., Any], *, show: Sequence[str] = (), **arguments: Any) -> None:
-    """Run a flow here, and show how it goes until it ends; then those of its artifacts that `show` names.
+    """Run a flow in this process, and show how it goes until it ends; then its artifacts of the keys `show`.
 
     Raises:
         RoachmeshError: what the flow failed with, or where to read what nobody foresaw.
     """
-    silence_logs()
     parameters = get_call_parameters(flow.fn, (), arguments)
     with get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(flow, parameters=flow.serialize_parameters(parameters))
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.print(f"{flow.name}: {page(flow_run.id)}", soft_wrap=True)
-    with Follower(flow_run.id, console) as follower, Interruption(flow_run.id, console, follower):
-        state = run_flow(flow, flow_run=flow_run, parameters=parameters, return_type="state")
-    for text in _artifacts(flow_run.id, show):
-        terminal.show(text)
+    run_here(flow, flow_run, show)
+
+
+def run_here(flow: Flow[..., Any], flow_run: FlowRun, show: Sequence[str]) -> None:
+    """Run in this process what Prefect has a run for already; else like `run`."""
+    outcome: Future[Any] = Future()
+    gone = threading.Event()
+    lifeline.leave = gone.set  # this thread ends the process, once it has said goodbye
+
+    def work() -> None:
+        try:
+            parameters = flow.validate_parameters(flow_run.parameters)
+            outcome.set_result(run_flow(flow, flow_run, parameters, return_type="state"))
+        except BaseException as exc:  # noqa: BLE001 -- raised where it is waited for
+            outcome.set_exception(exc)
+
+    # A thread of its own lets this one hear of Ctrl-C; a daemon, since a flow cannot be interrupted.
+    # Prefect's settings are in the context, which a thread does not inherit.
+    threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
+    follow(flow.name, flow_run.id, show, is_gone=gone.is_set)
+    state = outcome.result()
     if not isinstance(state, State):
         raise TypeError(f"{flow.name} is no flow that just runs: it gave a {type(state).__name__}")
     if state.is_completed():
@@ -82,6 +96,95 @@ def run(flow: Flow[..., Any], *, show: Sequence[str] = (), **arguments: Any) -> 
         where=flow.name,
         advice=f"The log is at {page(flow_run.id)}.",
     ) from error
+
+
+def follow_elsewhere(flow_name: str, flow_run_id: UUID, show: Sequence[str]) -> None:
+    """Show how a run goes that a worker runs; else like `run`."""
+    state = follow(flow_name, flow_run_id, show)
+    if state.is_completed():
+        return
+    # "Flow run encountered an exception: GateFailed: ..."
+    said = (state.message or state.name or "").removeprefix("Flow run encountered an exception: ")
+    kind, _, message = said.partition(": ")
+    error = RoachmeshError(message or said, where=flow_name, advice=f"Its page: {page(flow_run_id)}")
+    error.exit_code = getattr(getattr(errors, kind, RoachmeshError), "exit_code", RoachmeshError.exit_code)
+    raise error
+
+
+def follow(
+    flow_name: str, flow_run_id: UUID, show: Sequence[str], *, is_gone: Callable[[], bool] = lambda: False
+) -> State[Any]:
+    """Show what a run's tasks do until it has ended, and then those of its artifacts that `show` names.
+
+    The first Ctrl-C cancels the run, as its page does; the second leaves at once. A run that was
+    cancelled, here or there, ends this process. `is_gone` tells that it was ended in this process, although
+    its threads still go on.
+    """
+    silence_logs()
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(f"{flow_name}: {page(flow_run_id)}", soft_wrap=True)
+    with get_client(sync_client=True) as client:
+        cancellation = _Cancellation(client, flow_run_id, console)
+        has_begun = False
+        with make_display(console) as display:
+            for looks, news in enumerate(watch(client, flow_run_id)):
+                display.show(news)
+                has_begun = has_begun or bool(news.under_way or news.ended)
+                if looks == LOOKS_BEFORE_TELLING and not has_begun:
+                    console.print("Waiting for a worker, or for the process of an earlier run to end.")
+                cancellation.proceed()
+                if is_gone():
+                    break
+        cancellation.forget()
+        state = client.read_flow_run(flow_run_id).state
+    if state is None:
+        raise TypeError(f"{flow_name}: a run without a state")
+    if state.is_cancelled() or is_gone():
+        _leave(console, [*_artifacts(flow_run_id, ["what-exists"]), f"The run has ended: {state.name}."])
+    for text in _artifacts(flow_run_id, show):
+        terminal.show(text)
+    return state
+
+
+class _Cancellation:
+    """What Ctrl-C and the like ask for; carried out between two looks at the run."""
+
+    def __init__(self, client: SyncPrefectClient, flow_run_id: UUID, console: Console) -> None:
+        self._client = client
+        self._flow_run_id = flow_run_id
+        self._console = console
+        self._looks: int | None = None
+        self._before = [signal.signal(number, self._ask) for number in ENDING]
+
+    def forget(self) -> None:
+        """Let others handle these signals again."""
+        for number, before in zip(ENDING, self._before, strict=True):
+            signal.signal(number, before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._looks is not None:
+            self._console.show_cursor()
+            os._exit(INTERRUPTED)
+        self._looks = 0
+
+    def proceed(self) -> None:
+        """Cancel the run if that was asked for."""
+        if self._looks is None:
+            return
+        if self._looks == 0:
+            self._console.print("Ending the run. Press Ctrl-C again to leave at once.")
+            self._client.set_flow_run_state(self._flow_run_id, Cancelling(), force=True)
+        if self._looks == LOOKS_BEFORE_CLOSING:
+            close(self._client, self._flow_run_id, CANCELLED)
+        self._looks += 1
+
+
+def _leave(console: Console, last_words: Sequence[str]) -> None:
+    """End this process although a flow's threads may still be busy in it."""
+    for text in last_words:
+        terminal.show(text)
+    console.print("`roachmesh resume`, or the same command again, continues.")
+    os._exit(INTERRUPTED)
 
 
 def _artifacts(flow_run_id: UUID, keys: Sequence[str]) -> list[str]:
@@ -99,90 +202,3 @@ def silence_logs() -> None:
         if isinstance(handler, PrefectConsoleHandler):
             root.removeHandler(handler)
     root.addHandler(logging.NullHandler())  # without any, Python would print warnings
-
-
-class Follower(AbstractContextManager["Follower"]):
-    """A thread that shows what a run's tasks do, until the run has ended or is left."""
-
-    def __init__(self, flow_run_id: UUID, console: Console) -> None:
-        self._flow_run_id = flow_run_id
-        self._console = console
-        self._left = threading.Event()
-        # Prefect's settings are in the context, which a thread does not inherit.
-        self._thread = threading.Thread(target=copy_context().run, args=(self._follow,), daemon=True)
-
-    def __enter__(self) -> "Follower":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._thread.join()
-
-    def leave(self) -> None:
-        """Show nothing more than what is seen next."""
-        self._left.set()
-        self._thread.join(timeout=FAREWELL_S)
-
-    def _follow(self) -> None:
-        try:
-            with make_display(self._console) as display, get_client(sync_client=True) as client:
-                has_begun = False
-                for looks, news in enumerate(watch(client, self._flow_run_id)):
-                    display.show(news)
-                    has_begun = has_begun or bool(news.under_way or news.ended)
-                    if looks == LOOKS_BEFORE_TELLING and not has_begun:
-                        self._console.print("Waiting: another run of this topology lives, or died just now.")
-                    if self._left.is_set():
-                        return
-        except httpx.HTTPError as exc:
-            self._console.print(f"Lost sight of the run, which goes on: Prefect does not answer ({exc}).")
-
-
-class Interruption(AbstractContextManager["Interruption"]):
-    """What Ctrl-C and the like do to a run: the first ends it within seconds, the second leaves at once.
-
-    The threads of a flow cannot be interrupted, and would be waited for until their machines are made.
-    So the run is ended in Prefect, and this process with it; what it was doing then is done again, or
-    found done, by the next run.
-    """
-
-    def __init__(self, flow_run_id: UUID, console: Console, follower: Follower) -> None:
-        self._flow_run_id = flow_run_id
-        self._console = console
-        self._follower = follower
-        self._unwound = threading.Event()
-        self._farewell = threading.Thread(target=copy_context().run, args=(self._say_farewell,))
-        self._before: list[Any] = []
-
-    def __enter__(self) -> "Interruption":
-        self._before = [signal.signal(number, self._interrupt) for number in ENDING]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, raised: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self._unwound.set()
-        if self._farewell.ident is not None:
-            self._farewell.join()
-        for number, before in zip(ENDING, self._before, strict=True):
-            signal.signal(number, before)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self._farewell.ident is not None:
-            self._leave()
-        self._farewell.start()
-        raise KeyboardInterrupt  # lets go of the topology's slot on its way up
-
-    def _say_farewell(self) -> None:
-        with ExitStack() as at_last:
-            at_last.callback(self._leave)
-            self._console.print("Ending the run. Press Ctrl-C again to leave at once.")
-            with get_client(sync_client=True) as client:
-                cancel(client, self._flow_run_id)
-            self._unwound.wait(FAREWELL_S)
-            self._follower.leave()
-            self._console.print("The run has ended unfinished. Run the same command again: it continues.")
-
-    def _leave(self) -> None:
-        self._console.show_cursor()
-        os._exit(INTERRUPTED)

@@ -12,6 +12,7 @@ from roachmesh.topology import DEFAULT, Topology
 from tasks.database import wait_for_members
 from tasks.deployment import Deployment
 from tasks.drift import compare_with_plan, judge_drift
+from tasks.lifeline import Lifeline
 from tasks.machines import find_machine
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
@@ -29,7 +30,7 @@ def verify(topology: Topology = DEFAULT, credentials: str = "default") -> None:
         credentials: Name of the azure-credentials block to use.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
-    with RunPage(deployment.plan, TASKS):
+    with RunPage(deployment.plan, TASKS) as page, Lifeline(deployment, page.finish):
         existing = read_resource_group(deployment)
         deployment = deployment.operated_from(read_operators(deployment, existing))
 

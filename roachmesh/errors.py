@@ -5,6 +5,7 @@ RoachmeshError                message, where, advice
 │  ├─ InvalidTopology         the input cannot work                             exit code 2
 │  ├─ NotConfirmed            destroy was asked for without the name            exit code 2
 │  ├─ AlreadyRunning          another run changes this topology                 exit code 2
+│  ├─ CannotContinue          the run that is to be continued cannot be         exit code 2
 │  ├─ MissingProgram          this computer lacks a program                     exit code 2
 │  ├─ PrefectUnreachable      no Prefect server answers                         exit code 2
 │  ├─ BlockMissing            Prefect has no such block                         exit code 2
@@ -75,6 +76,12 @@ class NotConfirmed(Permanent):
 
 class AlreadyRunning(Permanent):
     """Another run changes this topology."""
+
+    exit_code = 2
+
+
+class CannotContinue(Permanent):
+    """There is no such unfinished run."""
 
     exit_code = 2
 

@@ -2,7 +2,10 @@
 
 from collections import Counter
 
+from prefect.artifacts import create_markdown_artifact
+
 from blocks import Certificates, SshKey
+from blocks.logger import logger
 from roachmesh.plan import Plan
 from tasks.deployment import Deployment, has_block
 from tasks.resource_group import is_ours, list_resources, read_resource_group
@@ -31,3 +34,13 @@ def list_belongings(plan: Plan, credentials: str) -> list[str]:
         if has_block(kind, name)
     ]
     return lines
+
+
+def show_what_exists(deployment: Deployment) -> None:
+    """Show on the page of a run that was ended before its time what there is now."""
+    lines = list_belongings(deployment.plan, deployment.credentials) or ["Nothing of it exists."]
+    text = "\n".join(lines)
+    logger().warning("This run was ended. What exists now:\n%s", text)
+    create_markdown_artifact(
+        f"```\n{text}\n```", key="what-exists", description=f"What exists of {deployment.plan.topology}"
+    )

@@ -24,7 +24,7 @@ class Deployment(Model):
     """One deployment of a plan: plain data and the names of blocks, never a secret.
 
     Attributes:
-        key: Id of the root flow run, or of the run that this one continues; results are kept under it.
+        key: Where results are kept and found; the run's id until it is known which ones it continues.
         credentials: Name of the `azure-credentials` block.
         artifacts: Name of the `artifacts` block.
         operators: Where SSH may come from, as soon as preflight has found that out.
@@ -39,6 +39,10 @@ class Deployment(Model):
     def operated_from(self, operators: tuple[IPv4Network, ...]) -> "Deployment":
         """Give the same deployment with what preflight found out."""
         return self.model_copy(update={"operators": operators})
+
+    def keeping(self, results_key: str) -> "Deployment":
+        """Give the same deployment with where its results are kept and found."""
+        return self.model_copy(update={"key": results_key})
 
     @property
     def inventory(self) -> Inventory:

@@ -11,6 +11,7 @@ from prefect.context import TaskRunContext
 from prefect.utilities.hashing import hash_objects
 
 from roachmesh.errors import NotReadyYet, Transient
+from tasks.results import EncryptedSerializer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +51,7 @@ def converging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         task_run_name=run_name,
         cache_policy=OncePerDeployment(),
         persist_result=True,
+        result_serializer=EncryptedSerializer(),
         retries=len(RETRY_DELAYS_S),
         retry_delay_seconds=RETRY_DELAYS_S,
         retry_jitter_factor=JITTER,
@@ -58,7 +60,7 @@ def converging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 
 
 def judging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a task that reads and judges, and is done anew by every run."""
+    """Make a task that every run does anew: it reads, judges, or touches what a result would outlive."""
     return task(
         task_run_name=run_name,
         cache_policy=NO_CACHE,

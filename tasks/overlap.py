@@ -1,49 +1,133 @@
-"""One run at a time: whatever changes a topology holds its slot in Prefect."""
+"""One run at a time: whatever changes a topology holds its lock, a variable in Prefect.
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+Prefect's concurrency limits would not say who holds a slot, and give a killed holder's back after a
+minute at the earliest. Source: docs/decisions/0005-the-lock-of-a-topology.md.
+"""
 
-from prefect.client.orchestration import get_client
-from prefect.concurrency.sync import concurrency
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
 
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.objects import FlowRun, Variable
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.runtime import flow_run
+
+from blocks.logger import logger
 from roachmesh.errors import AlreadyRunning, NotReadyYet
+from roachmesh.topology import Model
 from tasks.deployment import Deployment, load_credentials
+from tasks.lifeline import Lifeline
+from tasks.processes import is_there, this_process
+from tasks.runs import close, close_children, close_what_died, is_alive, is_over, latest, page
 from tasks.wait import wait_until
 
-LEASE_S = 60.0  # the shortest that Prefect allows; a holder that was killed keeps the slot for as long
-ASK_S = 5.0
-# Longer than a dead holder's lease and the 15 s until Prefect's server looks for such.
-PATIENCE_S = 90.0
+# A process elsewhere sees within seconds that its run was ended, and ends itself: see tasks/lifeline.py.
+FENCE_S = 10.0
+PATIENCE_S = 60.0
+FLOWS = ("deploy", "destroy", "verify")
+
+
+class Holder(Model):
+    """Who holds the lock of a topology."""
+
+    run: UUID
+    process: str
 
 
 @contextmanager
-def only_run(deployment: Deployment) -> Iterator[None]:
-    """Hold the topology's slot, so that no deploy meets a destroy, from the UI or a terminal.
+def only_run(deployment: Deployment, last_words: Callable[[], object]) -> Iterator[None]:
+    """Hold the topology's lock, so that no deploy meets a destroy, from the UI or a terminal.
+
+    A holder whose process is gone loses it, and what it left "Running" is closed. A run that is ended
+    from outside keeps it: its process is about to go, but may not have gone yet. Before that it says its
+    `last_words`.
 
     Raises:
         AlreadyRunning: another run holds it, and lives.
     """
-    subscription = load_credentials(deployment.credentials).subscription_id
-    slot = f"roachmesh:{subscription}:{deployment.plan.topology}"  # Prefect allows no slash in it
-    with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(slot, 1)
-    with ExitStack() as held:
-
-        def is_ours() -> bool | None:
-            try:
-                held.enter_context(
-                    concurrency(slot, timeout_seconds=ASK_S, lease_duration=LEASE_S, strict=True)
-                )
-            except TimeoutError:
-                return None
-            return True
-
+    with Lifeline(deployment, last_words), get_client(sync_client=True) as client:
+        lock = _Lock(client, deployment)
+        taken = lock.take()
+        own_run = UUID(flow_run.id)
+        earlier = latest(client, [f"{name} {deployment.plan.topology}" for name in FLOWS])
+        for dead in close_what_died(client, [run for run in earlier if run.id != own_run]):
+            logger().warning("%s (%s) claimed to run, but its process is gone", dead.name, page(dead.id))
+        close_children(client, [own_run])  # of an attempt before this one
         try:
-            wait_until(is_ours, what=f"other runs of {deployment.plan.topology} to end", timeout_s=PATIENCE_S)
+            yield
+        except Exception:
+            lock.release(taken)
+            raise
+        lock.release(taken)
+
+
+class _Lock:
+    """A variable that only one can create, and that is removed by its id: never another's in its place."""
+
+    def __init__(self, client: SyncPrefectClient, deployment: Deployment) -> None:
+        self._client = client
+        self._topology = deployment.plan.topology
+        subscription = load_credentials(deployment.credentials).subscription_id
+        self._name = f"roachmesh-{subscription}-{self._topology}"
+        self._me = Holder(run=UUID(flow_run.id), process=this_process())
+        self._ended_since: dict[UUID, float] = {}
+
+    def take(self) -> Variable:
+        what = f"the lock of {self._topology}"
+        try:
+            return wait_until(self._try, what=what, timeout_s=PATIENCE_S)
         except NotReadyYet as exc:
             raise AlreadyRunning(
-                "another run changes this topology.",
-                where=deployment.plan.topology,
-                advice="Wait for it, or cancel it.",
+                "the process of an earlier run does not end.", where=self._topology, advice="End it."
             ) from exc
-        yield
+
+    def release(self, taken: Variable) -> None:
+        try:
+            self._client.request("DELETE", "/variables/{id}", path_params={"id": taken.id})
+        except httpx.HTTPStatusError as exc:
+            if exc.response.status_code != httpx.codes.NOT_FOUND:  # then somebody was quicker
+                raise
+
+    def _try(self) -> Variable | None:
+        wanted = VariableCreate(name=self._name, value=self._me.model_dump(mode="json"))
+        try:
+            return self._client.create_variable(wanted)
+        except ObjectAlreadyExists:
+            pass
+        taken = self._client.read_variable_by_name(self._name)
+        if taken is not None and self._is_gone(Holder.model_validate(taken.value), taken):
+            self.release(taken)
+        return None
+
+    def _is_gone(self, holder: Holder, taken: Variable) -> bool:
+        """Tell whether a holder can do no harm any more.
+
+        Raises:
+            AlreadyRunning: it lives, and nobody has ended its run.
+        """
+        is_here = is_there(holder.process)
+        if is_here is False:
+            return True
+        try:
+            run = self._client.read_flow_run(holder.run)
+        except ObjectNotFound:
+            run = None
+        if run and run.id != self._me.run and not is_over(run):
+            if is_here or is_alive(run):
+                raise _already_running(self._topology, run)
+            close(self._client, run.id)
+        first_seen = self._ended_since.setdefault(taken.id, time.monotonic())
+        return not is_here and time.monotonic() - first_seen > FENCE_S
+
+
+def _already_running(topology: str, run: FlowRun) -> AlreadyRunning:
+    since = f", since {run.start_time:%H:%M:%S} UTC" if run.start_time else ""
+    return AlreadyRunning(
+        f"another run changes this topology: {run.name}{since}.",
+        where=topology,
+        advice=f"Wait for it, or cancel it on its page: {page(run.id)}",
+    )

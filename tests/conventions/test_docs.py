@@ -71,7 +71,7 @@ def test_every_command_in_a_document_exists_with_its_options(path: Path) -> None
         accept(line)
 
 
-@pytest.mark.parametrize("line", ["resume TOPOLOGY", "plan TOPOLOGY --price", "ssh TOPOLOGY", "--version"])
+@pytest.mark.parametrize("line", ["upgrade TOPOLOGY", "plan TOPOLOGY --price", "ssh TOPOLOGY", "--version"])
 def test_a_command_that_does_not_exist_would_be_noticed(line: str) -> None:
     with pytest.raises((AssertionError, TyperException)):
         accept(line)

@@ -6,8 +6,10 @@ import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
+from prefect.states import Cancelled
 
-from flows.progress import Step, cancel, follow, watch
+from flows.progress import Step, follow, watch
+from tasks.runs import close
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -67,7 +69,7 @@ def test_what_is_under_way_is_seen_and_a_cancelled_run_is_over() -> None:
         with get_client(sync_client=True) as client:
             for news in watch(client, run_id):  # ends, since the run does
                 if news.under_way and not seen:
-                    cancel(client, run_id)
+                    close(client, run_id, Cancelled())
                 seen.extend(news.under_way)
             states.append(str(client.read_flow_run(run_id).state_name))
 

@@ -1,20 +1,25 @@
 """What a resumed deployment repeats, with the real wrapper task, transactions and cache policy."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 from prefect.transactions import CommitMode, transaction
 
+from blocks import ResultsKey
 from flows.parallel import Parallel, for_each
 from roachmesh import topology
 from roachmesh.errors import AzureBusy, AzureRefused
+from roachmesh.outcome import Outcome
 from roachmesh.plan import make_plan
-from tasks import engine
+from tasks import engine, results
 from tasks.deployment import Deployment
 from tasks.engine import converging, judging
+from tasks.results import EncryptedSerializer
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -95,6 +100,55 @@ def test_a_changed_plan_runs_everything_although_the_key_is_the_same() -> None:
     whole(Deployment(key="plans", plan=other), ["a"])
 
     assert set(executed.values()) == {2}
+
+
+def test_results_at_rest_say_nothing_without_their_key() -> None:
+    whole(Deployment(key="at-rest", plan=PLAN), ["secretive"])
+
+    stored = list(PREFECT_LOCAL_STORAGE_PATH.value().glob("at-rest-*"))
+    key = ResultsKey.load("default").key.get_secret_value()
+    assert len(stored) == 4
+    for path in stored:
+        assert b"secretive" not in path.read_bytes()
+        assert key.encode() not in path.read_bytes()
+
+
+def test_a_lost_key_leads_to_doing_it_again() -> None:
+    deployment = Deployment(key="lost", plan=PLAN)
+    whole(deployment, ["a"])
+    ResultsKey.delete("default")
+    results._fernet.cache_clear()
+    executed.clear()
+
+    whole(deployment, ["a"])
+
+    assert executed == Counter({"first": 1, "a1": 1, "a2": 1, "a3": 1, "gate": 1})
+
+
+def test_a_result_of_another_shape_leads_to_doing_it_again() -> None:
+    deployment = Deployment(key="older", plan=PLAN)
+
+    @converging("shape {name}")
+    def shaped(deployment: Deployment, name: str) -> Outcome:
+        executed[name] += 1
+        return Outcome(what=name, change="created")
+
+    @flow
+    def older() -> Outcome:
+        return shaped(deployment, "shape")
+
+    older()
+    older()
+    assert executed == Counter({"shape": 1})
+    for path in PREFECT_LOCAL_STORAGE_PATH.value().glob("older-*"):
+        record = json.loads(path.read_text())
+        was = EncryptedSerializer().dumps(
+            {"__class__": "roachmesh.outcome.Outcome", "data": {"was": "other"}}
+        )
+        path.write_text(json.dumps({**record, "result": was.decode()}))
+
+    assert older() == Outcome(what="shape", change="created")
+    assert executed == Counter({"shape": 2})
 
 
 def test_the_cause_is_raised_and_not_what_could_not_run_for_it() -> None:

@@ -1,0 +1,139 @@
+"""What ties a run to its process: Prefect hears that it lives, and ends it.
+
+A flow's threads cannot be interrupted, and would be waited for until their machines are made. So whoever
+ends a run (a person in the UI, Ctrl-C, a worker that stops) ends its process with it; what it was
+doing then is done again, or found done, by the next run.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import copy_context
+from functools import partial
+from types import TracebackType
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.handlers import APILogHandler
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Crashed, Running
+
+from blocks.logger import logger
+from roachmesh.errors import RoachmeshError
+from tasks.belongings import show_what_exists
+from tasks.deployment import Deployment
+from tasks.runs import GONE, close, introduce, is_over
+
+LOOK_EVERY_S = 2.0
+HEARD_OF_EVERY_S = 20.0
+# Less than what others take for a sign of death: a run that cannot tell that it lives must not go on.
+LOST_S = 45.0
+INTERRUPTED = 130
+
+# How the process of an ended run goes. A terminal has a picture to take down first.
+leave: Callable[[], object] = partial(os._exit, INTERRUPTED)
+
+
+class Lifeline(AbstractContextManager["Lifeline"]):
+    """Held by a root flow as long as it works; when that is ended from outside, it says what exists.
+
+    Args:
+        deployment: What the run works on.
+        last_words: What else is to be said when all of the run is closed, before its process goes.
+    """
+
+    def __init__(self, deployment: Deployment, last_words: Callable[[], object]) -> None:
+        self._deployment = deployment
+        self._last_words = last_words
+        self._let_go = threading.Event()
+        self._ending = threading.Lock()
+        # Prefect's settings are in the context, which a thread does not inherit.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._hold,), daemon=True)
+
+    def __enter__(self) -> "Lifeline":
+        with get_client(sync_client=True) as client:
+            self._run = client.read_flow_run(UUID(flow_run.id))
+            introduce(client, self._run)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._let_go.set()
+        if raised is not None and not isinstance(raised, Exception):
+            self._end()
+
+    def _hold(self) -> None:
+        answered = heard_of = time.monotonic()
+        while not self._let_go.wait(LOOK_EVERY_S):
+            now = time.monotonic()
+            try:
+                with get_client(sync_client=True) as client:
+                    run = client.read_flow_run(self._run.id)
+                    if now - heard_of > HEARD_OF_EVERY_S:
+                        introduce(client, self._run)
+                        heard_of = now
+                answered = now
+            except httpx.HTTPError as exc:
+                if now - answered < LOST_S:
+                    continue
+                logger().error("Prefect has not answered for %.0f s (%s): this run ends", LOST_S, exc)
+                os._exit(INTERRUPTED)
+            if self._let_go.is_set():
+                return
+            if self._is_ended(run):
+                self._end()
+                return
+            if is_over(run):
+                self._contradict(run)
+
+    def _is_ended(self, run: FlowRun) -> bool:
+        """Tell whether somebody ended the run, took this process for dead, or has begun the run anew."""
+        if run.run_count != self._run.run_count:
+            return True
+        if run.state is None or run.state.is_crashed():
+            return run.state is not None and run.state.message == GONE.message
+        return run.state.is_cancelling() or is_over(run)
+
+    def _contradict(self, run: FlowRun) -> None:
+        """Say that the run goes on, although Prefect holds it for crashed.
+
+        A worker reports a dead process twice, the second time 10 s later: the run may have been retried
+        meanwhile, by this process. Source: measured with Prefect 3.8.8.
+        """
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run.id, Running(), force=True)
+            self._run = client.read_flow_run(run.id)
+            introduce(client, self._run)
+
+    def _end(self) -> None:
+        """Say what exists, leave nothing of the run that claims to run, and end this process."""
+        self._ending.acquire()  # for good: whoever comes second waits for the end
+        try:
+            with get_client(sync_client=True) as client:
+                run = client.read_flow_run(self._run.id)
+                if run.run_count == self._run.run_count:  # else another process has taken it over
+                    self._say_what_exists()
+                    close(client, run.id, _end_of(run))
+                    self._last_words()
+        except httpx.HTTPError as exc:
+            logger().error("could not end this run in Prefect; the next one will: %s", exc)
+        APILogHandler().flush()
+        leave()
+
+    def _say_what_exists(self) -> None:
+        try:
+            show_what_exists(self._deployment)
+        except RoachmeshError as exc:
+            logger().error("could not look at what exists: %s", exc)
+
+
+def _end_of(run: FlowRun) -> State[None]:
+    if run.state and (run.state.is_cancelling() or run.state.is_cancelled()):
+        return Cancelled(message="Cancelled.")
+    return Crashed(message="Its process was told to end.")
