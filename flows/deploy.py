@@ -1,10 +1,12 @@
 """Deploy a topology: one CockroachDB across its regions, verified."""
 
+from typing import Literal
 from uuid import UUID
 
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.approval import approve_deployment
 from flows.database import bring_up_database, verify_sql
 from flows.network_test import run_network_test
 from flows.peering import peer_regions
@@ -25,7 +27,10 @@ TASKS = TaskCount(once=12, per_region=7, per_node=11, per_peering=1)
 
 @flow(name="deploy", flow_run_name="deploy {topology.name}")
 def deploy(
-    topology: Topology = DEFAULT, credentials: str = "default", continue_run: UUID | None = None
+    topology: Topology = DEFAULT,
+    credentials: str = "default",
+    continue_run: UUID | None = None,
+    approval: Literal["none", "required"] = "none",
 ) -> None:
     """Deploy a CockroachDB cluster across regions, and prove it with SQL.
 
@@ -35,8 +40,12 @@ def deploy(
         topology: The regions and what is in them; whatever is left out is derived.
         credentials: Name of the azure-credentials block to use.
         continue_run: Id of a failed run whose finished tasks are not to be repeated.
+        approval: `required` shows on the run's page what would change, and waits there for an answer.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
+
+    if approval == "required":
+        approve_deployment(deployment)
 
     with RunPage(deployment.plan, TASKS) as page, only_run(deployment, page.finish):
         existing = read_resource_group(deployment)

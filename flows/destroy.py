@@ -1,34 +1,48 @@
 """Destroy a topology: everything it made in Azure, then its secrets."""
 
+from typing import Literal
+
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.approval import approve_destruction
 from flows.run_page import RunPage, TaskCount
 from roachmesh.errors import NotConfirmed
 from roachmesh.plan import make_plan
 from roachmesh.topology import DEFAULT, Topology
+from tasks.belongings import show_belongings
 from tasks.deployment import Deployment
 from tasks.keys import delete_keys
 from tasks.overlap import only_run
 from tasks.resource_group import delete_resource_group
 
-TASKS = TaskCount(once=2)
+TASKS = TaskCount(once=3)
 
 
 @flow(name="destroy", flow_run_name="destroy {topology.name}")
-def destroy(topology: Topology = DEFAULT, confirm: str = "", credentials: str = "default") -> None:
+def destroy(
+    topology: Topology = DEFAULT,
+    confirm: str = "",
+    credentials: str = "default",
+    approval: Literal["none", "required"] = "none",
+) -> None:
     """Delete everything that a deployment made, the data included.
 
     Args:
         topology: The topology that was deployed.
         confirm: The topology's name once more, since nothing brings the data back.
         credentials: Name of the azure-credentials block to use.
+        approval: `required` shows on the run's page what will go, and waits there for an answer.
     """
     if confirm != topology.name:
         raise NotConfirmed(
             f"`confirm` is {confirm!r}.", where="destroy", advice=f"Write {topology.name!r} to destroy it."
         )
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
+    if approval == "required":
+        approve_destruction(deployment)
+
     with RunPage(deployment.plan, TASKS) as page, only_run(deployment, page.finish):
+        show_belongings(deployment)
         delete_resource_group(deployment)
         delete_keys(deployment)

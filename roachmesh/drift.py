@@ -64,7 +64,8 @@ def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
 def _list_differences(wanted: list[Any], found: list[Any], path: str) -> list[str]:
     if wanted and all(isinstance(item, dict) and "name" in item for item in wanted):
         by_name = {item["name"]: item for item in found}
-        extra = [f"{path}[{name}]: not wanted" for name in by_name.keys() - {i["name"] for i in wanted}]
+        unwanted = by_name.keys() - {item["name"] for item in wanted}
+        extra = [f"{path}[{name}]: not wanted" for name in sorted(unwanted)]
         return extra + [
             line
             for item in wanted

@@ -4,6 +4,7 @@ RoachmeshError                message, where, advice
 ├─ Permanent                  retrying does not help
 │  ├─ InvalidTopology         the input cannot work                             exit code 2
 │  ├─ NotConfirmed            destroy was asked for without the name            exit code 2
+│  ├─ NotApproved             somebody who was asked said no                    exit code 2
 │  ├─ AlreadyRunning          another run changes this topology                 exit code 2
 │  ├─ CannotContinue          the run that is to be continued cannot be         exit code 2
 │  ├─ MissingProgram          this computer lacks a program                     exit code 2
@@ -70,6 +71,12 @@ class InvalidTopology(Permanent):
 
 class NotConfirmed(Permanent):
     """What cannot be undone was not confirmed."""
+
+    exit_code = 2
+
+
+class NotApproved(Permanent):
+    """Somebody was asked and said no, or nobody could be asked; nothing was touched."""
 
     exit_code = 2
 

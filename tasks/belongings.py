@@ -8,7 +8,23 @@ from blocks import Certificates, SshKey
 from blocks.logger import logger
 from roachmesh.plan import Plan
 from tasks.deployment import Deployment, has_block
+from tasks.engine import judging
+from tasks.report import show_once
 from tasks.resource_group import is_ours, list_resources, read_resource_group
+
+
+@judging("what will go")
+def show_belongings(deployment: Deployment) -> list[str]:
+    """Show on the run's page what destroying the topology takes away.
+
+    Raises:
+        NotOurs: a resource group of that name exists and was not made by this topology.
+    """
+    lines = list_belongings(deployment.plan, deployment.credentials)
+    text = "\n".join(lines) or "Nothing is left."
+    topology = deployment.plan.topology
+    show_once(f"```\n{text}\n```", key="what-will-go", description=f"What destroying {topology} takes away")
+    return lines
 
 
 def list_belongings(plan: Plan, credentials: str) -> list[str]:

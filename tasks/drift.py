@@ -16,6 +16,7 @@ from tasks.deployment import Deployment
 from tasks.engine import judging
 from tasks.machines import power_state
 from tasks.preflight import read_operators
+from tasks.report import show_once
 from tasks.resource_group import list_resources, read_resource_group
 
 READERS = 16
@@ -60,6 +61,18 @@ def judge(deployment: Deployment, amiss: Sequence[Finding]) -> None:
             where=deployment.plan.topology,
             advice="Deploy the topology again: that mends it, or says why it cannot.",
         )
+
+
+@judging("what deploying would change")
+def show_foreseen(deployment: Deployment) -> list[Finding]:
+    """Show on the run's page what a deployment would do to Azure; give everything that was compared."""
+    findings = survey_all(deployment)
+    show_once(
+        markdown.comparison(findings),
+        key="what-would-change",
+        description=f"What deploying {deployment.plan.topology} would change in Azure",
+    )
+    return findings
 
 
 def foresee(plan: Plan, credentials: str) -> list[Finding]:

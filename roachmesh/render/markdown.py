@@ -36,6 +36,15 @@ def comparison(findings: Sequence[Finding]) -> str:
     return f"{count}\n\n{table(('what', 'state', 'differences', 'deploying would'), rows)}"
 
 
+def foreseen(findings: Sequence[Finding]) -> str:
+    """Count what a deployment would do about what is not as planned."""
+    amiss = Counter(finding.deploying_means for finding in findings if finding.state != "as planned")
+    if not amiss:
+        return f"All {len(findings)} resources are as planned."
+    rows = [(means, str(count)) for means, count in amiss.most_common()]
+    return table(("deploying would", f"of {len(findings)} resources"), rows)
+
+
 def card(plan: Plan, addresses: Mapping[str, IPv4Address]) -> str:
     """Say how to reach a deployment; `addresses` are the public ones by node name."""
     rows = [(node.name, str(node.address), str(addresses[node.name]), node.locality) for node in plan.nodes]

@@ -62,16 +62,24 @@ class World:
 
     def run(self, name: str, parameters: dict[str, Any], state: str = "COMPLETED") -> dict[str, Any]:
         """Trigger a deployment through the worker, as the UI does, and wait for its end."""
+        return self.wait(self.start(name, parameters), state)
+
+    def start(self, name: str, parameters: dict[str, Any]) -> str:
+        """Trigger a deployment through the worker, as the UI does; gives the run's id."""
         [found] = self.prefect("/deployments/filter", {"deployments": {"name": {"any_": [name]}}})
         made = self.prefect(f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+        return str(made["id"])
+
+    def wait(self, run_id: str, state: str = "COMPLETED") -> dict[str, Any]:
+        """Wait until a run has ended, or waits for an answer itself."""
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
-            [seen] = self.prefect("/flow_runs/filter", {"flow_runs": {"id": {"any_": [made["id"]]}}})
-            if seen["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
-                assert seen["state_type"] == state, (name, seen["state"])
+            [seen] = self.prefect("/flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+            if seen["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "PAUSED"):
+                assert seen["state_type"] == state, (seen["name"], seen["state"])
                 return dict(seen)
             time.sleep(0.5)
-        raise AssertionError(f"{name} did not end: {seen['state']}")
+        raise AssertionError(f"{seen['name']} did not end: {seen['state']}")
 
     def artifact(self, key: str, run: dict[str, Any]) -> str:
         """What a run showed on its page under a key."""
