@@ -30,7 +30,7 @@ def test_a_deployment_waits_for_an_answer_lets_others_pass_and_goes_on(world: Wo
 
     run = world.wait(run_id)
     assert "| approve | Ada | " in world.artifact("approval", run)
-    assert world.artifact("what-would-change", run) == "All 53 resources are as planned."
+    assert world.artifact("what-would-change", run) == "53 of 53 resources are as planned."
     assert world.artifact("plan", run).startswith("# three-vm-regions")
     assert "0 created, 0 updated" in world.artifact("connection-card", run)
     assert world.arm_writes()[writes:] == []
