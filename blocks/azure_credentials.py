@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import requests
 from azure.core.credentials import TokenCredential
@@ -26,6 +26,9 @@ RETRIES = 40  # patience ends before they do
 CA_DIR = Path("~/.cache/roachmesh/ca")
 
 C = TypeVar("C")
+
+# What Prefect allows as the name of a block.
+CredentialsName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=255)]
 
 
 class AzureCredentials(Block):

@@ -6,6 +6,7 @@ from uuid import UUID
 from prefect import flow
 from prefect.runtime import flow_run
 
+from blocks.azure_credentials import CredentialsName
 from flows.approval import approve_deployment
 from flows.database import bring_up_database, verify_sql
 from flows.network_test import run_network_test
@@ -28,7 +29,7 @@ TASKS = TaskCount(once=12, per_region=7, per_node=11, per_peering=1)
 @flow(name="deploy", flow_run_name="deploy {topology.name}")
 def deploy(
     topology: Topology = DEFAULT,
-    credentials: str = "default",
+    credentials: CredentialsName = "default",
     continue_run: UUID | None = None,
     approval: Literal["none", "required"] = "none",
 ) -> None:
@@ -38,9 +39,9 @@ def deploy(
 
     Args:
         topology: The regions and what is in them; whatever is left out is derived.
-        credentials: Name of the azure-credentials block to use.
+        credentials: Name of the block Azure Credentials to use; see Blocks.
         continue_run: Id of a failed run whose finished tasks are not to be repeated.
-        approval: `required` shows on the run's page what would change, and waits there for an answer.
+        approval: "required" shows on the run's page what would change, and waits there for an answer.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
 

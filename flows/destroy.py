@@ -5,9 +5,11 @@ from typing import Literal
 from prefect import flow
 from prefect.runtime import flow_run
 
+from blocks.azure_credentials import CredentialsName
 from flows.approval import approve_destruction
 from flows.run_page import RunPage, TaskCount
 from roachmesh.errors import NotConfirmed
+from roachmesh.fields import Name
 from roachmesh.plan import make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.belongings import show_belongings
@@ -22,17 +24,18 @@ TASKS = TaskCount(once=3)
 @flow(name="destroy", flow_run_name="destroy {topology.name}")
 def destroy(
     topology: Topology = DEFAULT,
-    confirm: str = "",
-    credentials: str = "default",
+    *,
+    confirm: Name,
+    credentials: CredentialsName = "default",
     approval: Literal["none", "required"] = "none",
 ) -> None:
     """Delete everything that a deployment made, the data included.
 
     Args:
-        topology: The topology that was deployed.
+        topology: The topology that was deployed, every field as it was then.
         confirm: The topology's name once more, since nothing brings the data back.
-        credentials: Name of the azure-credentials block to use.
-        approval: `required` shows on the run's page what will go, and waits there for an answer.
+        credentials: Name of the block Azure Credentials to use; see Blocks.
+        approval: "required" shows on the run's page what will go, and waits there for an answer.
     """
     if confirm != topology.name:
         raise NotConfirmed(

@@ -3,6 +3,7 @@
 from prefect import flow
 from prefect.runtime import flow_run
 
+from blocks.azure_credentials import CredentialsName
 from flows.database import verify_sql
 from flows.network_test import run_network_test
 from flows.parallel import for_each
@@ -22,12 +23,12 @@ TASKS = TaskCount(once=7, per_region=2, per_node=4)
 
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
-def verify(topology: Topology = DEFAULT, credentials: str = "default") -> None:
+def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default") -> None:
     """Prove that what is deployed is as planned, and works; only a row per region is written.
 
     Args:
-        topology: The topology that was deployed.
-        credentials: Name of the azure-credentials block to use.
+        topology: The topology that was deployed, every field as it was then.
+        credentials: Name of the block Azure Credentials to use; see Blocks.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
     with RunPage(deployment.plan, TASKS) as page, Lifeline(deployment, page.finish):

@@ -18,7 +18,7 @@ RESERVED_FIRST, RESERVED_LAST = 4, 1
 SMALLEST = 29  # the prefix of Azure's smallest subnet; source: the same FAQ
 WIDEST_OPERATOR = 8
 
-_RANGE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
+RANGE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
 
 
 def read_range(value: object) -> IPv4Network:
@@ -43,7 +43,7 @@ def read_range(value: object) -> IPv4Network:
         raise ValueError(
             f"{shown(value)} is one address; write {network} for it alone, or a range such as {around}."
         )
-    if not _RANGE.fullmatch(value):
+    if not RANGE.fullmatch(value):
         raise ValueError(f"{shown(value)} is written unusually; write {network}.")
     if value != str(network):
         raise ValueError(f"{shown(value)} has bits set behind its prefix; write {network}.")

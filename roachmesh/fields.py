@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictStr,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from roachmesh import addressing, locations, sizes, versions
@@ -117,9 +124,17 @@ ImageVersion = Annotated[
     Word(r"latest|[0-9]{1,9}(\.[0-9]{1,9}){2}", "latest, or a version of the image such as 0.20260101.1"),
 ]
 
+# A form knows no type of address ranges.
+_RANGE_IN_A_FORM = WithJsonSchema({"type": "string", "pattern": f"^{addressing.RANGE.pattern}$"})
 Network = Annotated[
-    IPv4Network, BeforeValidator(addressing.read_range), AfterValidator(addressing.refuse_network)
+    IPv4Network,
+    BeforeValidator(addressing.read_range),
+    AfterValidator(addressing.refuse_network),
+    _RANGE_IN_A_FORM,
 ]
 OperatorRange = Annotated[
-    IPv4Network, BeforeValidator(addressing.read_range), AfterValidator(addressing.refuse_operator)
+    IPv4Network,
+    BeforeValidator(addressing.read_range),
+    AfterValidator(addressing.refuse_operator),
+    _RANGE_IN_A_FORM,
 ]

@@ -42,16 +42,29 @@ MAX_LINES = 20
 _UNKNOWN_KEY = "unknown_key"
 
 
+def _as_form(schema: dict[str, Any]) -> None:
+    """Say to Prefect's forms what they cannot see: the fields' order, and what may just be left empty."""
+    for position, field in enumerate(schema["properties"].values()):
+        field["position"] = position  # Prefect's database keeps no order of its own
+        match field:
+            # As a union it would be two tabs, one of them called None. Prefect takes nothing for whatever
+            # is not required and has no default.
+            case {"anyOf": [kind, {"type": "null"}], "default": None}:
+                del field["anyOf"], field["default"]
+                field.update(kind)
+
+
 class Model(BaseModel):
     """Frozen, and a key that does not exist is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_as_form)
 
 
 class Access(Model):
     """Who may reach the machines from outside."""
 
     operator_cidrs: Annotated[tuple[OperatorRange, ...], AfterValidator(refusals.refuse_operators)] = Field(
+        title="Operators' addresses",
         default=(),
         description="Public address ranges that may use SSH, such as 203.0.113.7/32. Left empty, the address "
         "that the first deployment comes from is recorded and kept.",
@@ -63,11 +76,15 @@ class Time(Model):
 
     source: Literal["ptp_hyperv", "ntp"] = Field(
         default="ptp_hyperv",
-        description="`ptp_hyperv` is the clock of the Azure host; a machine without that device says so "
-        "and asks the NTP servers. `ntp` asks them always.",
+        description="ptp_hyperv is the clock of the Azure host; a machine without that device says so "
+        "and asks the NTP servers. ntp asks them always.",
     )
     ntp_servers: tuple[HostName, ...] = Field(
-        default=("time.windows.com",), min_length=1, max_length=16, description="Host names of NTP servers."
+        title="NTP servers",
+        default=("time.windows.com",),
+        min_length=1,
+        max_length=16,
+        description="Host names of NTP servers.",
     )
 
 
@@ -82,40 +99,62 @@ class Image(Model):
 
     publisher: ImageWord = Field(default="Debian", description="Who publishes the image.")
     offer: ImageWord = Field(default="debian-13", description="The publisher's offer.")
-    sku: X86Word = Field(default="13-gen2", description="The offer's variant; for x86-64.")
-    version: ImageVersion = Field(default="latest", description="`latest`, or a version of the image.")
+    sku: X86Word = Field(title="SKU", default="13-gen2", description="The offer's variant; for x86-64.")
+    version: ImageVersion = Field(default="latest", description="latest, or a version of the image.")
 
 
 class VmRegion(Model):
     """A region whose nodes are plain virtual machines."""
 
-    platform: Literal["vm"] = Field(description="`vm`: CockroachDB as a systemd service on each machine.")
+    platform: Literal["vm"] = Field(
+        json_schema_extra={"enum": ["vm"], "default": "vm"},  # a form would show an empty field
+        description="vm: CockroachDB as a systemd service on each machine.",
+    )
     name: Name = Field(
-        description="The region's name, in the database's locality too; small letters, digits and hyphens."
+        description="The region's name, in the database's locality too; small letters, digits and hyphens.",
     )
     location: Location | None = Field(
-        default=None, description="Azure location, such as eastus; the region's name when left out."
+        title="Azure location",
+        default=None,
+        description="Azure location, such as eastus; the region's name when left out.",
     )
-    nodes: StrictInt = Field(default=3, ge=1, le=200, description="How many database nodes.")
+    nodes: StrictInt = Field(
+        default=3,
+        ge=1,
+        le=200,
+        description="How many database nodes, 1 to 200, each on a machine of its own.",
+    )
     vnet: Network | None = Field(
+        title="Virtual network",
         default=None,
         description="Private range of the virtual network, such as 10.1.0.0/16; derived when left out.",
     )
     subnet: Network | None = Field(
+        title="Subnet",
         default=None,
-        description="Address range of the nodes, inside `vnet`, which is given too; derived when left out.",
+        description="Range of the nodes, inside the virtual network, given too; derived when left out.",
     )
-    zones: tuple[Literal["1", "2", "3"], ...] | None = Field(
+    zones: Annotated[tuple[Literal["1", "2", "3"], ...], Field(max_length=3)] | None = Field(
+        title="Availability zones",
         default=None,
-        description="Availability zones to spread nodes over; all of the location's when left out, "
-        "[] for an availability set.",
+        description="Availability zones to spread nodes over; all of the location's when left out. "
+        "A file may say [] for an availability set.",
     )
     size: Size = Field(
+        title="VM size",
         default="Standard_D4s_v5",
         description="Azure VM size, x86-64 and with Premium SSDs; CockroachDB wants 4 vCPUs, 2 at the least.",
     )
-    os_disk_gib: StrictInt = Field(default=64, ge=30, le=4095, description="System disk, GiB.")
-    data_disk_gib: StrictInt = Field(default=128, ge=4, le=32767, description="Disk of the store, GiB.")
+    os_disk_gib: StrictInt = Field(
+        title="System disk, GiB", default=64, ge=30, le=4095, description="Space for the system, 30 to 4095."
+    )
+    data_disk_gib: StrictInt = Field(
+        title="Data disk, GiB",
+        default=128,
+        ge=4,
+        le=32767,
+        description="Space for the database's store, on a disk of its own, 4 to 32767.",
+    )
 
     @model_validator(mode="after")
     def _refuse(self) -> Self:
