@@ -1,4 +1,4 @@
-"""What ./run calls: `python -m demo up|down|roachmesh`."""
+"""What ./run calls: `python -m demo up|down|roachmesh`; and `pictures`, for whoever writes the docs."""
 
 import argparse
 import os
@@ -19,6 +19,7 @@ def main() -> int:
     up = commands.add_parser("up", help="start everything and deploy a topology")
     up.add_argument("topology", nargs="?", type=Path, default=TOPOLOGY)
     commands.add_parser("down", help="stop everything and leave nothing behind")
+    commands.add_parser("pictures", help="take the pictures in docs/pictures/ of what runs")
     commands.add_parser("roachmesh", add_help=False, help="the command line, talking to the demo's Prefect")
     arguments, rest = parser.parse_known_args()
     instance = Instance(Sandbox(arguments.instance))
@@ -32,6 +33,10 @@ def main() -> int:
         from demo.down import down as stop
 
         return stop(instance)
+    if arguments.command == "pictures":
+        from demo.pictures import take
+
+        return take(instance)
     from demo.up import up as start
 
     return start(instance, arguments.topology)

@@ -99,7 +99,7 @@ class RunPage(AbstractContextManager["RunPage"]):
                 over = datetime.now(UTC)
                 self._look_until_all_is_seen(client)
                 if self._raised is None:
-                    progress.show(100, f"{self._topology}: all {self._tasks} tasks done")
+                    progress.show(100, f"all {self._tasks} tasks done")
                 else:
                     progress.show(min(self._percent, 99), self._farewell)
                 self._draw_timeline(client, over)
@@ -111,14 +111,12 @@ class RunPage(AbstractContextManager["RunPage"]):
         news = look(client, self._run_id, set(self._ended), everything=everything)
         self._ended |= {step.id: step for step in news.ended}
         self._under_way = tuple(step for step in news.under_way if self._is_of_now(step))
-        begun = sorted(
-            (step for step in self._without_wrappers(self._under_way) if step.started),
-            key=lambda step: step.started or self._began,
-        )
-        if begun and begun[-1].in_subflow:
-            self._stage = "regions"
-        elif begun:
-            self._stage = common_name([step.name for step in begun if step.kind == begun[-1].kind])
+        ended = tuple(step for step in news.ended if self._is_of_now(step))
+        begun = self._without_wrappers(self._under_way) or self._without_wrappers(ended)
+        if begun:
+            last = max(begun, key=lambda step: step.started or self._began)
+            same = [step.name for step in begun if step.kind == last.kind]
+            self._stage = "regions" if last.in_subflow else common_name(same)
 
     def _look_until_all_is_seen(self, client: SyncPrefectClient) -> None:
         """Look until every task is there; how many there are of an unfinished run, only time tells."""
@@ -138,7 +136,7 @@ class RunPage(AbstractContextManager["RunPage"]):
 
     @property
     def _description(self) -> str:
-        return f"{self._topology}, {self._stage}: {self._count} of {self._tasks} tasks"
+        return f"{self._stage}: {self._count} of {self._tasks} tasks"
 
     @property
     def _farewell(self) -> str:
@@ -146,7 +144,7 @@ class RunPage(AbstractContextManager["RunPage"]):
         steps = self._without_wrappers(tuple(filter(self._is_of_now, self._ended.values())))
         failed = [step.name for step in steps if OUTCOMES.get(step.state) == "failed"]
         why = f"failed: {failed[0]}" if failed else f"ended unfinished, {self._stage}"
-        return f"{self._topology}, {why}: {self._count} of {self._tasks} tasks"
+        return f"{why}: {self._count} of {self._tasks} tasks"
 
     def _is_of_now(self, step: Step) -> bool:
         return step.started is not None and step.started >= self._began
@@ -166,7 +164,7 @@ class RunPage(AbstractContextManager["RunPage"]):
             ArtifactCreate(
                 key="timeline",
                 type="markdown",
-                description="Where the time went: the critical path",
+                description=f"Where the time of {self._topology} went",
                 data=timeline.markdown(spans, self._began, over, unseen=unseen),
                 flow_run_id=self._run_id,
             )

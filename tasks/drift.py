@@ -36,7 +36,7 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
     create_markdown_artifact(
         markdown.comparison(findings),
         key="drift",
-        description=f"What is not as planned: {deployment.plan.topology}",
+        description=f"Drift of {deployment.plan.topology}",
     )
     amiss = [finding for finding in findings if finding.state not in ("as planned", "not planned")]
     judge(deployment, [finding for finding in amiss if finding.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS)])

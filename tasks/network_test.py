@@ -103,7 +103,7 @@ def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[O
     create_markdown_artifact(
         f"{as_markdown(seen)}\n\n{diagnosis}",
         key="network-test",
-        description=f"Which node reaches which: {deployment.plan.topology}",
+        description=f"Network test of {deployment.plan.topology}",
     )
     if broken:
         raise GateFailed(

@@ -34,7 +34,7 @@ def show_plan(deployment: Deployment) -> None:
     show_once(
         plan.markdown(deployment.inventory, estimate),
         key="plan",
-        description=f"What will exist, its price: {deployment.plan.topology}",
+        description=f"Plan and price of {deployment.plan.topology}",
     )
 
 

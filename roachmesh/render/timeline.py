@@ -123,7 +123,7 @@ def markdown(spans: Sequence[Span], began: datetime, ended: datetime, *, unseen:
 
 
 def _line(bar: str, began: str, took: str, share: str, what: str) -> str:
-    return f"{bar} {began:>9} {took:>9} {share:>5}  {what}"
+    return f"{bar} {began:>7} {took:>7} {share:>4}  {what}"
 
 
 def _stage_line(stage: Sequence[Span], path: Sequence[Span], began: datetime, total_s: float) -> str:

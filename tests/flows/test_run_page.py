@@ -109,7 +109,7 @@ def test_a_flow_has_as_many_tasks_as_it_says(
 
     assert len(seen) == module.TASKS.of(make_plan(shape)), seen
     (progress,) = shown(client, run.id, "progress")
-    assert (progress.data, progress.description) == (100, f"{shape.name}: all {len(seen)} tasks done")
+    assert (progress.data, progress.description) == (100, f"all {len(seen)} tasks done")
     assert len(shown(client, run.id, "timeline")) == 1
 
 
@@ -160,7 +160,7 @@ def test_progress_moves_while_the_run_goes_and_says_where_it_is(client: SyncPref
     start(client, whole, key="moving")
 
     assert seen[0].data == 50
-    assert seen[0].description == f"{PLAN.topology}, look at progress: 1 of 2 tasks"
+    assert seen[0].description == "look at progress: 1 of 2 tasks"
 
 
 def test_a_failed_run_shows_where_and_never_a_hundred_and_resuming_it_goes_on_with_the_same(
@@ -174,7 +174,7 @@ def test_a_failed_run_shows_where_and_never_a_hundred_and_resuming_it_goes_on_wi
 
     assert client.read_flow_run(run.id).state_name == "Failed"
     assert progress.data == 99
-    assert progress.description == f"{PLAN.topology}, failed: step two: 2 of 2 tasks"
+    assert progress.description == "failed: step two: 2 of 2 tasks"
     assert "step x 2, 1 failed" in str(timeline.data)
 
     client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
@@ -183,7 +183,7 @@ def test_a_failed_run_shows_where_and_never_a_hundred_and_resuming_it_goes_on_wi
     latest = max(shown(client, run.id, "timeline"), key=lambda one: str(one.created))
 
     assert resumed.id == progress.id
-    assert (resumed.data, resumed.description) == (100, f"{PLAN.topology}: all 2 tasks done")
+    assert (resumed.data, resumed.description) == (100, "all 2 tasks done")
     assert "step x 2, 1 from earlier results" in str(latest.data)
 
 

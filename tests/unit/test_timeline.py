@@ -47,7 +47,7 @@ RUN = [
 def rows(text: str) -> dict[str, tuple[str, str, str]]:
     """The chart's lines by the stage's first word: the bar, the figures, the stage with its remarks."""
     chart = text.partition("```text\n")[2].partition("\n```")[0].splitlines()[1:]
-    cut = [(line[:WIDTH], " ".join(line[WIDTH : WIDTH + 26].split()), line[WIDTH + 28 :]) for line in chart]
+    cut = [(line[:WIDTH], " ".join(line[WIDTH : WIDTH + 21].split()), line[WIDTH + 23 :]) for line in chart]
     return {row[2].split()[0].rstrip(","): row for row in cut}
 
 
