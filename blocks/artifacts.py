@@ -3,6 +3,8 @@
 from prefect.blocks.core import Block
 from pydantic import BaseModel, Field
 
+from roachmesh.forms import may_be_empty
+
 COCKROACHDB_HOST = "binaries.cockroachdb.com"
 
 
@@ -33,14 +35,20 @@ class Artifacts(Block):
     _documentation_url = "https://www.cockroachlabs.com/docs/releases/"  # type: ignore[assignment]
 
     base_url: str | None = Field(
+        title="Base URL",
         default=None,
         description="A mirror; it keeps the official host as the first folder, as in "
         "https://mirror.example/binaries.cockroachdb.com/cockroach-v26.2.2.linux-amd64.tgz.",
+        json_schema_extra=may_be_empty,
     )
     ca_pem: str | None = Field(
-        default=None, description="Certificates to trust for the mirror instead of the public ones."
+        title="Certificates, PEM",
+        default=None,
+        description="Certificates to trust for the mirror instead of the public ones.",
+        json_schema_extra=may_be_empty,
     )
     sha256: dict[str, str] = Field(
+        title="SHA-256",
         default_factory=dict,
         description="Pinned checksums by file name. A file without one is checked against the "
         ".sha256sum that stands beside it.",

@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 
 from blocks.retries import SpokenRetries
 from blocks.write_budget import WriteBudget
+from roachmesh.forms import may_be_empty
 
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 PUBLIC_ARM = "https://management.azure.com"
@@ -55,17 +56,37 @@ class AzureCredentials(Block):
         description="How to sign in: with a client secret, as this machine's identity, or by whatever "
         "the Azure SDK's default chain finds (az login, environment, workload identity).",
     )
-    tenant_id: str | None = Field(default=None, description="Directory of the service principal.")
-    client_id: str | None = Field(
-        default=None, description="The service principal's or the user-assigned identity's id."
+    tenant_id: str | None = Field(
+        default=None,
+        description="Directory of the service principal; empty for other methods.",
+        json_schema_extra=may_be_empty,
     )
-    client_secret: SecretStr | None = Field(default=None, description="The service principal's secret.")
-    authority: str = Field(default=PUBLIC_AUTHORITY, description="Where tokens are issued.")
-    arm_endpoint: str = Field(default=PUBLIC_ARM, description="Azure Resource Manager's address.")
+    client_id: str | None = Field(
+        default=None,
+        description="The service principal's id; or that of a managed identity, if the machine has several.",
+        json_schema_extra=may_be_empty,
+    )
+    client_secret: SecretStr | None = Field(
+        default=None,
+        description="The service principal's secret; empty for other methods.",
+        json_schema_extra=may_be_empty,
+    )
+    authority: str = Field(
+        default=PUBLIC_AUTHORITY, description="Where tokens are issued; leave it for Azure's public cloud."
+    )
+    arm_endpoint: str = Field(
+        title="ARM Endpoint",
+        default=PUBLIC_ARM,
+        description="Azure Resource Manager's address; leave it for Azure's public cloud.",
+    )
     ca_pem: str | None = Field(
-        default=None, description="Certificates to trust for both addresses instead of the public ones."
+        title="Certificates, PEM",
+        default=None,
+        description="Certificates to trust for both addresses instead of the public ones.",
+        json_schema_extra=may_be_empty,
     )
     public_address_url: str = Field(
+        title="Public Address URL",
         default="https://checkip.amazonaws.com",
         description="A page that answers with the caller's own public address and nothing else.",
     )

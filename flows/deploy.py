@@ -40,7 +40,7 @@ def deploy(
     Args:
         topology: The regions and what is in them; whatever is left out is derived.
         credentials: Name of the block Azure Credentials to use; see Blocks.
-        continue_run: Id of a failed run whose finished tasks are not to be repeated.
+        continue_run: None, or the id of an unfinished run of this topology whose finished tasks are kept.
         approval: "required" shows on the run's page what would change, and waits there for an answer.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)

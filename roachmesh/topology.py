@@ -36,6 +36,7 @@ from roachmesh.fields import (
     Size,
     X86Word,
 )
+from roachmesh.forms import may_be_empty
 from roachmesh.wording import dotted, mistake, raise_if_any, sentence
 
 MAX_LINES = 20
@@ -46,12 +47,7 @@ def _as_form(schema: dict[str, Any]) -> None:
     """Say to Prefect's forms what they cannot see: the fields' order, and what may just be left empty."""
     for position, field in enumerate(schema["properties"].values()):
         field["position"] = position  # Prefect's database keeps no order of its own
-        match field:
-            # As a union it would be two tabs, one of them called None. Prefect takes nothing for whatever
-            # is not required and has no default.
-            case {"anyOf": [kind, {"type": "null"}], "default": None}:
-                del field["anyOf"], field["default"]
-                field.update(kind)
+        may_be_empty(field)
 
 
 class Model(BaseModel):

@@ -3,10 +3,10 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import ValidationError
 
-from blocks import Artifacts, AzureCredentials, Certificates, SshKey
+from blocks import Artifacts, AzureCredentials, Certificates, ResultsKey, SshKey
 
 
-@pytest.mark.parametrize("block", [Artifacts, AzureCredentials, Certificates, SshKey])
+@pytest.mark.parametrize("block", [Artifacts, AzureCredentials, Certificates, ResultsKey, SshKey])
 class TestBlocks(BlockStandardTestSuite):
     @pytest.fixture
     def block(self, block: type[Block]) -> type[Block]:  # type: ignore[override]
@@ -15,6 +15,22 @@ class TestBlocks(BlockStandardTestSuite):
     def test_has_a_valid_image(self, block: type[Block]) -> None:
         """A logo would be fetched from elsewhere by the browser of everybody who opens the UI."""
         assert block._logo_url is None
+
+
+@pytest.mark.parametrize("block", [Artifacts, AzureCredentials, Certificates, ResultsKey, SshKey])
+def test_a_form_describes_every_field_and_has_no_union(block: type[Block]) -> None:
+    fields = block.model_json_schema()["properties"]
+
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+    assert [name for name, field in fields.items() if "anyOf" in field] == []
+
+
+def test_a_secret_that_may_be_left_empty_is_still_masked_and_still_encrypted() -> None:
+    schema = AzureCredentials.model_json_schema()
+
+    assert schema["properties"]["client_secret"]["format"] == "password"
+    assert "client_secret" in schema["secret_fields"]
+    assert AzureCredentials(subscription_id="s").client_secret is None
 
 
 def test_a_service_principal_without_a_secret_is_refused() -> None:
