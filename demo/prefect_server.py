@@ -36,13 +36,12 @@ def start(instance: Instance) -> None:
 
 def start_worker(instance: Instance) -> None:
     """Have one process worker; it runs each flow run in a process of its own."""
-    marked = {**instance.mark, **{"ROACHMESH_ROLE": "worker"}}
-    if next(processes.find(marked), None) is not None:
+    if next(processes.find(instance.mark, "worker"), None) is not None:
         return
     processes.start(
         [PREFECT, "worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", "demo"],
         log=instance.directory / "prefect-worker.log",
-        environment={**marked, **instance.client_environment()},
+        environment={**instance.mark, **instance.client_environment()},
     )
 
 

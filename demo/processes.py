@@ -24,17 +24,21 @@ def start(command: Sequence[str], *, log: Path, environment: Mapping[str, str]) 
         )
 
 
-def find(mark: Mapping[str, str]) -> Iterator[int]:
-    """Find the processes whose environment holds the mark, ourselves left out."""
+def find(mark: Mapping[str, str], argument: str = "") -> Iterator[int]:
+    """Find the processes whose environment holds the mark, ourselves left out.
+
+    An environment is inherited: `argument` tells a process from those that it started.
+    """
     wanted = {f"{name}={value}".encode() for name, value in mark.items()}
     for directory in Path("/proc").iterdir():
         if not directory.name.isdigit() or int(directory.name) == os.getpid():
             continue
         try:
             environment = (directory / "environ").read_bytes()
+            command = (directory / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it ended meanwhile, or is another user's
-        if wanted <= set(environment.split(b"\0")):
+        if wanted <= set(environment.split(b"\0")) and argument.encode() in command.split(b"\0") + [b""]:
             yield int(directory.name)
 
 
