@@ -63,8 +63,10 @@ class Instance:
 
     def server_environment(self) -> dict[str, str]:
         """What the server needs besides; its encryption key stands in a file outside its database."""
+        leases = "prefect.server.concurrency.lease_storage.filesystem"
         return {
             **self.client_environment(),
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases,
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
             "PREFECT_SERVER_API_PORT": str(self.prefect_port),
             "PREFECT_API_DATABASE_CONNECTION_URL": (

@@ -38,7 +38,8 @@ def find(mark: Mapping[str, str], argument: str = "") -> Iterator[int]:
             command = (directory / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it ended meanwhile, or is another user's
-        if wanted <= set(environment.split(b"\0")) and argument.encode() in command.split(b"\0") + [b""]:
+        has_argument = not argument or argument.encode() in command.split(b"\0")
+        if has_argument and wanted <= set(environment.split(b"\0")):
             yield int(directory.name)
 
 

@@ -8,18 +8,19 @@ doing then is done again, or found done, by the next run.
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Cancelled, Crashed, Running
 
 from blocks.logger import logger
@@ -31,7 +32,8 @@ from tasks.runs import GONE, close, introduce, is_over
 LOOK_EVERY_S = 2.0
 HEARD_OF_EVERY_S = 20.0
 # Less than what others take for a sign of death: a run that cannot tell that it lives must not go on.
-LOST_S = 45.0
+LOST_S = 90.0
+ANSWER_TIMEOUT_S = 10.0
 INTERRUPTED = 130
 
 # How the process of an ended run goes. A terminal has a picture to take down first.
@@ -73,7 +75,7 @@ class Lifeline(AbstractContextManager["Lifeline"]):
         while not self._let_go.wait(LOOK_EVERY_S):
             now = time.monotonic()
             try:
-                with get_client(sync_client=True) as client:
+                with _impatient_client() as client:
                     run = client.read_flow_run(self._run.id)
                     if now - heard_of > HEARD_OF_EVERY_S:
                         introduce(client, self._run)
@@ -131,6 +133,16 @@ class Lifeline(AbstractContextManager["Lifeline"]):
             show_what_exists(self._deployment)
         except RoachmeshError as exc:
             logger().error("could not look at what exists: %s", exc)
+
+
+@contextmanager
+def _impatient_client() -> Iterator[SyncPrefectClient]:
+    """Give a client that does not try again by itself: that would hide for how long nobody answers."""
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings={"timeout": ANSWER_TIMEOUT_S}, sync_client=True) as client,
+    ):
+        yield client
 
 
 def _end_of(run: FlowRun) -> State[None]:

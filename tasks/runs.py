@@ -29,7 +29,8 @@ UNFINISHED = [kind for kind in StateType if kind not in TERMINAL_STATES]
 UNDER_WAY = [StateType.RUNNING, StateType.CANCELLING]
 # Labels of a run: which attempt its process makes, which process that is, and when it was last heard of.
 ATTEMPT, PROCESS, HEARD_OF = "roachmesh.attempt", "roachmesh.process", "roachmesh.heard-of"
-SILENT = timedelta(seconds=60)
+SILENT = timedelta(minutes=2)
+BEGINNING = timedelta(seconds=15)  # from a run's start to its process' introduction
 SIDE_BY_SIDE = 8
 GONE: State[Any] = Crashed(message="Its process is gone.")
 
@@ -53,17 +54,18 @@ def is_alive(run: FlowRun) -> bool:
     """Tell whether a run's process lives.
 
     On the same computer that is certain. A process elsewhere is taken for dead when nothing was heard of
-    it for a minute, or when its run has ended; should it live all the same, it ends itself as soon as
+    it for two minutes, or when its run has ended; should it live all the same, it ends itself as soon as
     it sees its run ended.
     """
     if run.labels.get(ATTEMPT) == run.run_count:
         here = is_there(str(run.labels[PROCESS]))
         if here is not None:
             return here
-        heard_of = datetime.fromisoformat(str(run.labels[HEARD_OF]))
+        heard_of, patience = datetime.fromisoformat(str(run.labels[HEARD_OF])), SILENT
     else:  # it has only just begun, or died before it could introduce itself
-        heard_of = run.state.timestamp if run.state else run.created or datetime.now(UTC)
-    return not is_over(run) and datetime.now(UTC) - heard_of < SILENT
+        began = run.state.timestamp if run.state else run.created
+        heard_of, patience = began or datetime.now(UTC), BEGINNING
+    return not is_over(run) and datetime.now(UTC) - heard_of < patience
 
 
 def is_over(run: FlowRun) -> bool:
