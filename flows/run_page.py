@@ -6,26 +6,31 @@ from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run
+from prefect.states import Completed, Crashed
 
 from blocks.logger import logger
 from flows.progress import Step, look
 from roachmesh.plan import Plan
 from roachmesh.render import timeline
 from roachmesh.render.timeline import Span, common_name
+from tasks.runs import close_children
 
 EVERY_S = 2.0
 # Prefect records tasks in the background, a moment after they end.
 LAST_EVERY_S = 0.25
 LAST_LOOKS_S = 2.0
 PATIENCE_S = 5.0
+UNRECORDED_SUCCESS: State[Any] = Completed(message="Prefect has no record of its end; its run was complete.")
+UNRECORDED_END: State[Any] = Crashed(message="Prefect has no record of its end.")
 OUTCOMES: dict[StateType, timeline.Outcome] = {
     StateType.COMPLETED: "done",
     StateType.FAILED: "failed",
@@ -119,12 +124,25 @@ class RunPage(AbstractContextManager["RunPage"]):
             self._stage = "regions" if last.in_subflow else common_name(same)
 
     def _look_until_all_is_seen(self, client: SyncPrefectClient) -> None:
-        """Look until every task is there; how many there are of an unfinished run, only time tells."""
-        stop = time.monotonic() + (LAST_LOOKS_S if self._raised else PATIENCE_S)
+        """Look until every task is there; how many there are of an unfinished run, only time tells.
+
+        What a server that was killed had not yet recorded never comes: that is closed here.
+        """
+        began = time.monotonic()
         self._look(client)
-        while time.monotonic() < stop and (self._raised or self._count < self._tasks):
+        while self._is_more_to_come(time.monotonic() - began):
             threading.Event().wait(LAST_EVERY_S)
             self._look(client, everything=True)
+        if self._under_way:
+            close_children(client, [self._run_id], UNRECORDED_END if self._raised else UNRECORDED_SUCCESS)
+            self._look(client, everything=True)
+
+    def _is_more_to_come(self, waited_s: float) -> bool:
+        if waited_s > PATIENCE_S:
+            return False
+        if self._raised:
+            return bool(self._under_way) or waited_s < LAST_LOOKS_S
+        return self._count < self._tasks
 
     @property
     def _count(self) -> int:
