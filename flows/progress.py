@@ -21,7 +21,7 @@ from prefect.client.schemas.sorting import TaskRunSort
 
 from roachmesh.errors import PrefectUnreachable
 from tasks.lifeline import LOST_S
-from tasks.runs import UNFINISHED, family
+from tasks.runs import UNFINISHED, family, is_over
 
 POLL_S = 1.0
 LAST_POLL_S = 0.5
@@ -110,13 +110,14 @@ def look(client: SyncPrefectClient, flow_run_id: UUID, known: set[UUID], *, ever
     It looks behind those that are known only when `everything` is asked for, or the run is over.
     """
     runs = family(client, flow_run_id)
-    is_over = any(run.id == flow_run_id and run.state and run.state.is_final() for run in runs)
+    # A run that was deleted is over too.
+    over = all(run.id != flow_run_id or is_over(run) for run in runs)
     # What is under way is read first: what ends between the two is in both, and not in neither.
     under_way = _under_way(client, runs)
-    ended = list(_ended(client, runs, known, everything=everything or is_over))
+    ended = list(_ended(client, runs, known, everything=everything or over))
     done = known | {step.id for step in ended}
     still = tuple(step for step in under_way if step.id not in done)
-    return News(still, tuple(reversed(ended)), is_over)
+    return News(still, tuple(reversed(ended)), over)
 
 
 def follow(client: SyncPrefectClient, flow_run_id: UUID) -> Iterator[Step]:

@@ -17,7 +17,7 @@ from flows.destroy import destroy
 from flows.terminal import follow_elsewhere, run_here
 from flows.verify import verify
 from roachmesh.errors import CannotContinue
-from tasks.runs import close, is_alive, is_over, page
+from tasks.runs import close, is_alive, is_over, page, was_refused
 from tasks.wait import wait_until
 
 # Each flow, and what the terminal shows of it at its end.
@@ -99,6 +99,6 @@ def _last_unfinished(runs: list[FlowRun]) -> FlowRun:
     for run in runs:
         if run.state and run.state.is_completed():
             done.add(run.name)
-        elif run.name not in done:
+        elif run.name not in done and not was_refused(run):
             return run
     raise CannotContinue("every run is complete.", advice="Start a new one.")

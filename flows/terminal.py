@@ -4,17 +4,20 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import PREFECT_API_URL
@@ -35,6 +38,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service man
 # Looks come one a second.
 LOOKS_BEFORE_TELLING = 8  # a run whose turn it is has tasks by then
 LOOKS_BEFORE_CLOSING = 15  # a run that is cancelled ends by itself within seconds, unless it has not begun
+LAST_WORDS_S = 10.0
 CANCELLED: State[Any] = Cancelled(message="Cancelled at the terminal.")
 
 
@@ -69,20 +73,21 @@ def run(flow: Flow[..., Any], *, show: Sequence[str] = (), **arguments: Any) -> 
 def run_here(flow: Flow[..., Any], flow_run: FlowRun, show: Sequence[str]) -> None:
     """Run in this process what Prefect has a run for already; else like `run`."""
     outcome: Future[Any] = Future()
-    gone = threading.Event()
-    lifeline.leave = gone.set  # this thread ends the process, once it has said goodbye
+    lifeline.leave = outcome.cancel  # the thread that follows ends the process, once it has said goodbye
 
     def work() -> None:
         try:
             parameters = flow.validate_parameters(flow_run.parameters)
-            outcome.set_result(run_flow(flow, flow_run, parameters, return_type="state"))
+            settle = partial(outcome.set_result, run_flow(flow, flow_run, parameters, return_type="state"))
         except BaseException as exc:  # noqa: BLE001 -- raised where it is waited for
-            outcome.set_exception(exc)
+            settle = partial(outcome.set_exception, exc)
+        with suppress(InvalidStateError):  # the process is about to go
+            settle()
 
     # A thread of its own lets this one hear of Ctrl-C; a daemon, since a flow cannot be interrupted.
     # Prefect's settings are in the context, which a thread does not inherit.
     threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
-    follow(flow.name, flow_run.id, show, is_gone=gone.is_set)
+    follow(flow.name, flow_run.id, show, outcome)
     state = outcome.result()
     if not isinstance(state, State):
         raise TypeError(f"{flow.name} is no flow that just runs: it gave a {type(state).__name__}")
@@ -112,13 +117,13 @@ def follow_elsewhere(flow_name: str, flow_run_id: UUID, show: Sequence[str]) -> 
 
 
 def follow(
-    flow_name: str, flow_run_id: UUID, show: Sequence[str], *, is_gone: Callable[[], bool] = lambda: False
+    flow_name: str, flow_run_id: UUID, show: Sequence[str], outcome: Future[Any] | None = None
 ) -> State[Any]:
     """Show what a run's tasks do until it has ended, and then those of its artifacts that `show` names.
 
     The first Ctrl-C cancels the run, as its page does; the second leaves at once. A run that was
-    cancelled, here or there, ends this process. `is_gone` tells that it was ended in this process, although
-    its threads still go on.
+    cancelled, here or there, ends this process. The `outcome` is that of a flow in this process; it is
+    cancelled when the run was ended from outside, although the flow's threads still go on.
     """
     silence_logs()
     console = Console(highlight=False, markup=False, emoji=False)
@@ -133,17 +138,31 @@ def follow(
                 if looks == LOOKS_BEFORE_TELLING and not has_begun:
                     console.print("Waiting for a worker, or for the process of an earlier run to end.")
                 cancellation.proceed()
-                if is_gone():
+                if outcome and outcome.cancelled():
                     break
+            is_cut_off = outcome is not None and _is_cut_off(outcome)
         cancellation.forget()
-        state = client.read_flow_run(flow_run_id).state
+        try:
+            state = client.read_flow_run(flow_run_id).state
+        except ObjectNotFound:
+            _leave(console, ["The run was deleted in Prefect."])
     if state is None:
         raise TypeError(f"{flow_name}: a run without a state")
-    if state.is_cancelled() or is_gone():
-        _leave(console, [*_artifacts(flow_run_id, ["what-exists"]), f"The run has ended: {state.name}."])
+    if state.is_cancelled() or is_cut_off:
+        ends = "This process ends" if state.is_running() else "The run has ended"
+        _leave(console, [*_artifacts(flow_run_id, ["what-exists"]), f"{ends}: {state.name}."])
     for text in _artifacts(flow_run_id, show):
         terminal.show(text)
     return state
+
+
+def _is_cut_off(outcome: Future[Any]) -> bool:
+    """Tell whether a flow was ended from outside; the last words on its page are waited for."""
+    try:
+        outcome.exception(timeout=LAST_WORDS_S)
+    except (CancelledError, TimeoutError):
+        return True
+    return False
 
 
 class _Cancellation:
@@ -179,7 +198,7 @@ class _Cancellation:
         self._looks += 1
 
 
-def _leave(console: Console, last_words: Sequence[str]) -> None:
+def _leave(console: Console, last_words: Sequence[str]) -> NoReturn:
     """End this process although a flow's threads may still be busy in it."""
     for text in last_words:
         terminal.show(text)

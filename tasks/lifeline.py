@@ -18,6 +18,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ObjectNotFound
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -30,10 +31,10 @@ from tasks.deployment import Deployment
 from tasks.runs import GONE, close, introduce, is_over
 
 LOOK_EVERY_S = 2.0
+LOOK_TIMEOUT_S = 10.0
 HEARD_OF_EVERY_S = 20.0
 # Less than what others take for a sign of death: a run that cannot tell that it lives must not go on.
 LOST_S = 90.0
-ANSWER_TIMEOUT_S = 10.0
 INTERRUPTED = 130
 
 # How the process of an ended run goes. A terminal has a picture to take down first.
@@ -59,7 +60,7 @@ class Lifeline(AbstractContextManager["Lifeline"]):
     def __enter__(self) -> "Lifeline":
         with get_client(sync_client=True) as client:
             self._run = client.read_flow_run(UUID(flow_run.id))
-            introduce(client, self._run)
+            self._introduce(client)
         self._thread.start()
         return self
 
@@ -71,62 +72,81 @@ class Lifeline(AbstractContextManager["Lifeline"]):
             self._end()
 
     def _hold(self) -> None:
-        answered = heard_of = time.monotonic()
-        while not self._let_go.wait(LOOK_EVERY_S):
-            now = time.monotonic()
+        answered = time.monotonic()
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # the next look is the second try
+            while not self._let_go.wait(LOOK_EVERY_S):
+                try:
+                    has_ended = self._look()
+                    answered = time.monotonic()
+                except httpx.HTTPError as exc:
+                    if time.monotonic() - answered < LOST_S:
+                        continue
+                    logger().error("Prefect has not answered for %.0f s (%s): this run ends", LOST_S, exc)
+                    os._exit(INTERRUPTED)
+                if has_ended:
+                    break
+        if not self._let_go.is_set():
+            self._end()
+
+    def _look(self) -> bool:
+        """Tell whether somebody ended the run, or deleted it; if not, let Prefect hear that it lives."""
+        # The flow's own client would wait for a minute.
+        with get_client(sync_client=True, httpx_settings={"timeout": LOOK_TIMEOUT_S}) as client:
             try:
-                with _impatient_client() as client:
-                    run = client.read_flow_run(self._run.id)
-                    if now - heard_of > HEARD_OF_EVERY_S:
-                        introduce(client, self._run)
-                        heard_of = now
-                answered = now
-            except httpx.HTTPError as exc:
-                if now - answered < LOST_S:
-                    continue
-                logger().error("Prefect has not answered for %.0f s (%s): this run ends", LOST_S, exc)
-                os._exit(INTERRUPTED)
-            if self._let_go.is_set():
-                return
+                run = client.read_flow_run(self._run.id)
+            except ObjectNotFound:
+                return True
             if self._is_ended(run):
-                self._end()
-                return
+                return True
             if is_over(run):
-                self._contradict(run)
+                self._contradict(client)
+            elif time.monotonic() - self._heard_of > HEARD_OF_EVERY_S:
+                self._introduce(client)
+        return False
+
+    def _introduce(self, client: SyncPrefectClient) -> None:
+        introduce(client, self._run)
+        self._heard_of = time.monotonic()
 
     def _is_ended(self, run: FlowRun) -> bool:
         """Tell whether somebody ended the run, took this process for dead, or has begun the run anew."""
         if run.run_count != self._run.run_count:
             return True
         if run.state is None or run.state.is_crashed():
-            return run.state is not None and run.state.message == GONE.message
+            return _is_given_up(run)
         return run.state.is_cancelling() or is_over(run)
 
-    def _contradict(self, run: FlowRun) -> None:
+    def _contradict(self, client: SyncPrefectClient) -> None:
         """Say that the run goes on, although Prefect holds it for crashed.
 
         A worker reports a dead process twice, the second time 10 s later: the run may have been retried
         meanwhile, by this process. Source: measured with Prefect 3.8.8.
         """
-        with get_client(sync_client=True) as client:
-            client.set_flow_run_state(run.id, Running(), force=True)
-            self._run = client.read_flow_run(run.id)
-            introduce(client, self._run)
+        client.set_flow_run_state(self._run.id, Running(), force=True)
+        self._run = client.read_flow_run(self._run.id)
+        self._introduce(client)
 
     def _end(self) -> None:
         """Say what exists, leave nothing of the run that claims to run, and end this process."""
         self._ending.acquire()  # for good: whoever comes second waits for the end
         try:
             with get_client(sync_client=True) as client:
-                run = client.read_flow_run(self._run.id)
-                if run.run_count == self._run.run_count:  # else another process has taken it over
-                    self._say_what_exists()
-                    close(client, run.id, _end_of(run))
-                    self._last_words()
-        except httpx.HTTPError as exc:
-            logger().error("could not end this run in Prefect; the next one will: %s", exc)
+                self._say_goodbye(client)
+        except Exception:  # noqa: BLE001 -- whatever it was, the process must go
+            logger().exception("could not end this run in Prefect; the next one will")
         APILogHandler().flush()
         leave()
+
+    def _say_goodbye(self, client: SyncPrefectClient) -> None:
+        """Close the run, unless somebody else has it: another may work on the topology within seconds."""
+        run = client.read_flow_run(self._run.id)
+        if run.run_count != self._run.run_count or _is_given_up(run):
+            logger().error("another process has taken this run over, or took this one for dead: it ends")
+            return
+        if not is_over(run):
+            self._say_what_exists()
+        close(client, run.id, _end_of(run))
+        self._last_words()
 
     def _say_what_exists(self) -> None:
         try:
@@ -135,14 +155,9 @@ class Lifeline(AbstractContextManager["Lifeline"]):
             logger().error("could not look at what exists: %s", exc)
 
 
-@contextmanager
-def _impatient_client() -> Iterator[SyncPrefectClient]:
-    """Give a client that does not try again by itself: that would hide for how long nobody answers."""
-    with (
-        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-        get_client(httpx_settings={"timeout": ANSWER_TIMEOUT_S}, sync_client=True) as client,
-    ):
-        yield client
+def _is_given_up(run: FlowRun) -> bool:
+    """Tell whether another run took the process of this one for dead, and its lock."""
+    return run.state is not None and run.state.is_crashed() and run.state.message == GONE.message
 
 
 def _end_of(run: FlowRun) -> State[None]:

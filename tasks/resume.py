@@ -12,7 +12,7 @@ from roachmesh.errors import CannotContinue
 from tasks.deployment import Deployment
 from tasks.engine import judging
 from tasks.resource_group import ResourceGroup
-from tasks.runs import latest, page
+from tasks.runs import latest, page, was_refused
 
 CHANGING = ("deploy", "destroy")
 # Labels of a run: where its results are, and for what state of the world they hold.
@@ -37,7 +37,7 @@ def read_results_key(
         others = [
             one
             for one in latest(client, [f"{name} {topology}" for name in CHANGING])
-            if one.id != run.id and one.end_time
+            if one.id != run.id and one.end_time and not was_refused(one)
         ]
         last = max(others, key=attrgetter("end_time"), default=None)
         holds_for = f"{last.id} {last.run_count}" if last else ""

@@ -23,6 +23,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_UI_URL
 from prefect.states import Crashed
 
+from roachmesh.errors import AlreadyRunning
 from tasks.processes import is_there, this_process
 
 UNFINISHED = [kind for kind in StateType if kind not in TERMINAL_STATES]
@@ -57,7 +58,8 @@ def is_alive(run: FlowRun) -> bool:
     it for two minutes, or when its run has ended; should it live all the same, it ends itself as soon as
     it sees its run ended.
     """
-    if run.labels.get(ATTEMPT) == run.run_count:
+    is_about_to_begin = run.state is not None and run.state.is_scheduled()
+    if run.labels.get(ATTEMPT) == run.run_count and not is_about_to_begin:
         here = is_there(str(run.labels[PROCESS]))
         if here is not None:
             return here
@@ -71,6 +73,12 @@ def is_alive(run: FlowRun) -> bool:
 def is_over(run: FlowRun) -> bool:
     """Tell whether Prefect holds a run for ended."""
     return run.state is not None and run.state.is_final()
+
+
+def was_refused(run: FlowRun) -> bool:
+    """Tell whether a run did nothing at all, since another one worked on its topology."""
+    message = run.state.message if run.state else None
+    return run.run_count == 1 and AlreadyRunning.__name__ in (message or "")
 
 
 def family(client: SyncPrefectClient, flow_run_id: UUID) -> list[FlowRun]:
