@@ -8,12 +8,12 @@ from blocks import Certificates, SshKey
 from blocks.logger import logger
 from roachmesh.plan import Plan
 from tasks.deployment import Deployment, has_block
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.report import show_once
 from tasks.resource_group import is_ours, list_resources, read_resource_group
 
 
-@judging("what will go")
+@always("what will go")
 def show_belongings(deployment: Deployment) -> list[str]:
     """Show on the run's page what destroying the topology takes away.
 

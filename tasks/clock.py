@@ -7,7 +7,7 @@ from roachmesh.errors import HostBusy
 from roachmesh.outcome import Outcome
 from roachmesh.render import chrony
 from tasks.deployment import Deployment
-from tasks.engine import converging
+from tasks.engine import once
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import Session
@@ -18,7 +18,7 @@ SYNCHRONISE_TIMEOUT_S = 120.0
 MAX_OFFSET_S = 0.05
 
 
-@converging("time {machine.host.name}")
+@once("time {machine.host.name}")
 def ensure_time_synchronised(deployment: Deployment, machine: Machine) -> Outcome:
     """Have chrony follow the one source, and wait until it does.
 

@@ -12,7 +12,7 @@ from roachmesh.plan import Node
 from roachmesh.render import systemd
 from roachmesh.security_rules import CONSOLE_PORT
 from tasks.deployment import Deployment
-from tasks.engine import converging
+from tasks.engine import once
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import File, Session
@@ -27,7 +27,7 @@ UNIT = f"{systemd.UNIT_DIR}/{systemd.SERVICE}"
 _restarting = threading.Lock()
 
 
-@converging("install {machine.host.name}")
+@once("install {machine.host.name}")
 def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Outcome:
     """Place binary, certificates and unit on a machine, without starting anything.
 
@@ -98,7 +98,7 @@ def _reasons_to_issue(
     return reasons
 
 
-@converging("start {machine.host.name}")
+@once("start {machine.host.name}")
 def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outcome:
     """Have a node running what was placed.
 

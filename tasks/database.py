@@ -12,7 +12,7 @@ from roachmesh.render.systemd import BINARY
 from roachmesh.security_rules import SQL_PORT
 from tasks.cockroachdb import is_ready
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging
+from tasks.engine import always, once
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import TIMEOUT_S
@@ -23,7 +23,7 @@ INITIALISE_TIMEOUT_S = 600
 MEMBERS_TIMEOUT_S = 300.0
 
 
-@converging("cockroach init")
+@once("cockroach init")
 def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> Outcome:
     """Initialise the cluster through its first node, unless any node takes part in one already.
 
@@ -46,7 +46,7 @@ def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> O
     return Outcome(what=what, change="created")
 
 
-@judging("all nodes live")
+@always("all nodes live")
 def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str, Any]]:
     """Wait until every planned node is a live member of the one cluster.
 

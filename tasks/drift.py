@@ -13,7 +13,7 @@ from roachmesh.plan import Plan
 from roachmesh.render import markdown
 from tasks.azure_resource import carries_tag, compare, read, require_ours
 from tasks.deployment import Deployment
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.machines import power_state
 from tasks.preflight import read_operators
 from tasks.report import show_once
@@ -22,7 +22,7 @@ from tasks.resource_group import list_resources, read_resource_group
 READERS = 16
 
 
-@judging("compare Azure with the plan")
+@always("compare Azure with the plan")
 def compare_with_plan(deployment: Deployment) -> list[Finding]:
     """Give everything that is not as planned.
 
@@ -43,7 +43,7 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
     return amiss
 
 
-@judging("Azure is as planned")
+@always("Azure is as planned")
 def judge_drift(deployment: Deployment, amiss: Sequence[Finding]) -> None:
     """Let a deployment that works pass only if it also is what was planned.
 
@@ -63,7 +63,7 @@ def judge(deployment: Deployment, amiss: Sequence[Finding]) -> None:
         )
 
 
-@judging("what deploying would change")
+@always("what deploying would change")
 def show_foreseen(deployment: Deployment) -> list[Finding]:
     """Show on the run's page what a deployment would do to Azure; give everything that was compared."""
     findings = survey_all(deployment)

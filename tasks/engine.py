@@ -41,7 +41,7 @@ class OncePerDeployment(CachePolicy):
         return f"{inputs['deployment'].key}-{task_ctx.task.name}-{digest}"
 
 
-def converging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+def once(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a task that can be repeated and whose result a resumed deployment keeps.
 
     Args:
@@ -59,7 +59,7 @@ def converging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     )
 
 
-def judging(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+def always(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a task that every run does anew: it reads, judges, or touches what a result would outlive."""
     return task(
         task_run_name=run_name,

@@ -7,11 +7,11 @@ from roachmesh import certificates, ssh_keys
 from roachmesh.errors import Permanent
 from roachmesh.outcome import Outcome
 from tasks.deployment import Deployment, has_block
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.resource_group import count_machines, find_group
 
 
-@judging("SSH key {deployment.plan.topology}")
+@always("SSH key {deployment.plan.topology}")
 def ensure_ssh_key(deployment: Deployment) -> Outcome:
     """Have a key for the topology's machines, before the resource group is marked with it."""
     what = "SSH key"
@@ -22,7 +22,7 @@ def ensure_ssh_key(deployment: Deployment) -> Outcome:
     return Outcome(what=what, change="created")
 
 
-@judging("certificate authority {deployment.plan.topology}")
+@always("certificate authority {deployment.plan.topology}")
 def ensure_certificates(deployment: Deployment) -> Outcome:
     """Have an authority for the topology's database.
 
@@ -45,7 +45,7 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
     return Outcome(what=what, change="created")
 
 
-@judging("forget the secrets of {deployment.plan.topology}")
+@always("forget the secrets of {deployment.plan.topology}")
 def delete_keys(deployment: Deployment) -> None:
     """Delete a topology's SSH key and certificate authority."""
     for kind in (SshKey, Certificates):

@@ -22,7 +22,7 @@ from tasks.azure_resource import (
     write,
 )
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging
+from tasks.engine import always, once
 from tasks.hosts import Host, session
 from tasks.resource_group import find_group
 from tasks.wait import wait_until
@@ -38,32 +38,32 @@ class Machine(Outcome):
     host: Host
 
 
-@converging("availability set {region.name}")
+@once("availability set {region.name}")
 def ensure_availability_set(deployment: Deployment, region: RegionPlan) -> Outcome | None:
     """Make the availability set of a region without zones; None where there are zones."""
     resource = deployment.inventory.availability_set(region)
     return ensure(deployment, resource) if resource else None
 
 
-@converging("public IP {node.name}")
+@once("public IP {node.name}")
 def ensure_public_address(deployment: Deployment, region: RegionPlan, node: Node) -> Outcome:
     """Make a node's public address."""
     return ensure(deployment, deployment.inventory.public_address(region, node))
 
 
-@converging("NIC {node.name}")
+@once("NIC {node.name}")
 def ensure_interface(deployment: Deployment, region: RegionPlan, node: Node) -> Outcome:
     """Make a node's network interface at its planned address."""
     return ensure(deployment, deployment.inventory.interface(region, node))
 
 
-@converging("data disk {node.name}")
+@once("data disk {node.name}")
 def ensure_data_disk(deployment: Deployment, region: RegionPlan, node: Node) -> Outcome:
     """Make the disk that holds a node's store."""
     return ensure(deployment, deployment.inventory.data_disk(region, node))
 
 
-@converging("VM {node.name}")
+@once("VM {node.name}")
 def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Node) -> Machine:
     """Make a node's machine and have it running.
 
@@ -112,13 +112,13 @@ def read_machine(deployment: Deployment, node: Node) -> Machine:
     return _machine(deployment, region, node, found, "unchanged")
 
 
-@judging("find {node.name}")
+@always("find {node.name}")
 def find_machine(deployment: Deployment, node: Node) -> Machine:
     """Find out how to reach a machine that exists."""
     return read_machine(deployment, node)
 
 
-@judging("SSH {machine.host.name}")
+@always("SSH {machine.host.name}")
 def wait_until_reachable(deployment: Deployment, machine: Machine) -> None:
     """Wait until a machine answers over SSH and cloud-init has done its part.
 

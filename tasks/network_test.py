@@ -12,7 +12,7 @@ from roachmesh.render.systemd import ANSWERER, SERVICE
 from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
 from tasks.deployment import Deployment
 from tasks.drift import survey
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import program_text
@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 ANSWERER_LIFETIME_S = 120
 
 
-@judging("answer on {machine.host.name}")
+@always("answer on {machine.host.name}")
 def start_answerer(deployment: Deployment, machine: Machine) -> None:
     """Answer on the database's ports where nothing listens yet; CockroachDB answers for itself.
 
@@ -45,7 +45,7 @@ def start_answerer(deployment: Deployment, machine: Machine) -> None:
     host.run(["systemd-run", *options, "python3", "-c", program_text("answer"), *map(str, PORTS)])
 
 
-@judging("probe from {machine.host.name}")
+@always("probe from {machine.host.name}")
 def probe_from(deployment: Deployment, machine: Machine, targets: Sequence[Node]) -> list[Observation]:
     """Connect from one node to all others, on every port, at once; what fails is tried again for 20 s.
 
@@ -90,7 +90,7 @@ def _probe(deployment: Deployment, machine: Machine, pairs: Sequence[tuple[Node,
     ]
 
 
-@judging("every node reaches every other")
+@always("every node reaches every other")
 def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[Observation]]) -> int:
     """Show the matrix, and let nobody pass unless every pair can talk; gives the number of connections.
 

@@ -9,7 +9,7 @@ from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
 from tasks.azure_resource import delete, ensure, read
 from tasks.deployment import Deployment
-from tasks.engine import converging
+from tasks.engine import once
 from tasks.wait import wait_until
 
 CONNECT_TIMEOUT_S = 120.0
@@ -18,7 +18,7 @@ CONNECT_TIMEOUT_S = 120.0
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-@converging("peering {left.name} <-> {right.name}")
+@once("peering {left.name} <-> {right.name}")
 def ensure_peering(deployment: Deployment, left: RegionPlan, right: RegionPlan) -> tuple[Outcome, Outcome]:
     """Peer two virtual networks, in both directions.
 

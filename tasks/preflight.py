@@ -6,13 +6,13 @@ import requests
 
 from roachmesh.errors import Permanent, Transient
 from tasks.deployment import Deployment, load_credentials
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.resource_group import ResourceGroup
 
 ASK_TIMEOUT_S = 10
 
 
-@judging("operator's address")
+@always("operator's address")
 def read_operators(deployment: Deployment, existing: ResourceGroup | None) -> tuple[IPv4Network, ...]:
     """Decide where SSH may come from.
 

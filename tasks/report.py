@@ -12,7 +12,7 @@ from roachmesh import cost, prices
 from roachmesh.outcome import Outcome
 from roachmesh.render import markdown, plan
 from tasks.deployment import Deployment
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.machines import Machine
 
 
@@ -27,7 +27,7 @@ def show_once(text: str, *, key: str, description: str) -> None:
         create_markdown_artifact(text, key=key, description=description)
 
 
-@judging("plan")
+@always("plan")
 def show_plan(deployment: Deployment) -> None:
     """Show everything that will exist, and what it costs."""
     estimate = cost.estimate(deployment.plan, prices.shipped())
@@ -38,7 +38,7 @@ def show_plan(deployment: Deployment) -> None:
     )
 
 
-@judging("connection card")
+@always("connection card")
 def show_card(deployment: Deployment, machines: Sequence[Machine], outcomes: Sequence[Outcome]) -> None:
     """Show how to reach what was deployed, and what it took."""
     addresses = {machine.host.name: machine.host.address for machine in machines}

@@ -22,7 +22,7 @@ from tasks.azure_resource import (
     write,
 )
 from tasks.deployment import Deployment
-from tasks.engine import judging
+from tasks.engine import always
 
 DELETE_TIMEOUT_S = 1800.0
 
@@ -33,7 +33,7 @@ class ResourceGroup(Model):
     operators: tuple[IPv4Network, ...]
 
 
-@judging("what exists already")
+@always("what exists already")
 def read_resource_group(deployment: Deployment) -> ResourceGroup | None:
     """Read the resource group of a topology; None when there is none.
 
@@ -67,13 +67,13 @@ def find_group(deployment: Deployment) -> Body | None:
     return found
 
 
-@judging("resource group {deployment.resource_group}")
+@always("resource group {deployment.resource_group}")
 def ensure_resource_group(deployment: Deployment) -> Outcome:
     """Make the resource group, whose tags say that it is ours, who operates it, and which key opens it."""
     return ensure(deployment, deployment.inventory.resource_group())
 
 
-@judging("delete resource group {deployment.resource_group}")
+@always("delete resource group {deployment.resource_group}")
 def delete_resource_group(deployment: Deployment) -> int:
     """Delete everything of a topology; returns how many resources went.
 

@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 
 from roachmesh.errors import CannotContinue
 from tasks.deployment import Deployment
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.resource_group import ResourceGroup
 from tasks.runs import latest, page, was_refused
 
@@ -19,7 +19,7 @@ CHANGING = ("deploy", "destroy")
 RESULTS, HOLDS_FOR = "roachmesh.results", "roachmesh.results-hold-for"
 
 
-@judging("what is continued")
+@always("what is continued")
 def read_results_key(
     deployment: Deployment, existing: ResourceGroup | None, continue_run: UUID | None
 ) -> str:

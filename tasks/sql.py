@@ -11,7 +11,7 @@ from roachmesh import certificates
 from roachmesh.errors import DatabaseBusy, DatabaseFailed
 from roachmesh.security_rules import SQL_PORT
 from tasks.deployment import Deployment
-from tasks.engine import judging
+from tasks.engine import always
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.memory_files import memory_file
@@ -22,7 +22,7 @@ CONNECT_TIMEOUT_S = 20
 TABLE = "roachmesh_verify"
 
 
-@judging("table {machine.host.name}")
+@always("table {machine.host.name}")
 def ensure_verify_table(deployment: Deployment, machine: Machine) -> None:
     """Make the table that `write_row` and `read_rows` prove the cluster with; rows of old runs go."""
     with connect(deployment, machine) as connection:
@@ -34,7 +34,7 @@ def ensure_verify_table(deployment: Deployment, machine: Machine) -> None:
         connection.execute(f"DELETE FROM {TABLE} WHERE written_at < now() - INTERVAL '1 day'")  # noqa: S608
 
 
-@judging("write in {machine.node.region}")
+@always("write in {machine.node.region}")
 def write_row(deployment: Deployment, machine: Machine) -> str:
     """Write a row through a node of a region; gives the region's name."""
     region = machine.node.region
@@ -47,7 +47,7 @@ def write_row(deployment: Deployment, machine: Machine) -> str:
     return region
 
 
-@judging("read in {machine.node.region}")
+@always("read in {machine.node.region}")
 def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) -> int:
     """Read through a node of a region what was written in all of them; gives the number of rows.
 

@@ -4,7 +4,7 @@ from roachmesh.errors import HostFailed
 from roachmesh.outcome import Outcome
 from roachmesh.render import systemd
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging
+from tasks.engine import always, once
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import Session
@@ -15,7 +15,7 @@ MIN_FREE = 0.05
 GIB = 2**30
 
 
-@converging("store {machine.host.name}")
+@once("store {machine.host.name}")
 def ensure_store_mounted(deployment: Deployment, machine: Machine) -> Outcome:
     """Mount the data disk where the store lives.
 
@@ -33,7 +33,7 @@ def ensure_store_mounted(deployment: Deployment, machine: Machine) -> Outcome:
     return host.outcome(f"store {disk['device']}", new=disk["changed"], changed=changed)
 
 
-@judging("room on {machine.host.name}")
+@always("room on {machine.host.name}")
 def judge_room(deployment: Deployment, machine: Machine) -> None:
     """Let no node pass whose store is full.
 

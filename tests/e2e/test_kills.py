@@ -20,7 +20,7 @@ from tests.e2e.conftest import DEMO, World, document
 OUTLIVES = "ignore:Exception ignored in. <function Popen.__del__:pytest.PytestUnraisableExceptionWarning"
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(1500), pytest.mark.filterwarnings(OUTLIVES)]
 
-# How many tasks a run of one node remembers: those that are `converging`, see tasks/engine.py.
+# How many tasks a run of one node remembers: those that are `once`, see tasks/engine.py.
 REMEMBERED = 13
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 LOOK_EVERY_S = 0.01

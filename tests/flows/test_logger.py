@@ -21,7 +21,7 @@ from prefect.flow_engine import run_flow
 from blocks.logger import logger
 from blocks.retries import SpokenRetries
 from tasks.azure_resource import to_log
-from tasks.engine import judging
+from tasks.engine import always
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -78,7 +78,7 @@ def network(azure: Azure) -> NetworkManagementClient:
 def logged(work: Callable[[], object]) -> list[str]:
     """Run something in a task about one node; gives the lines of the run's log that are ours."""
 
-    @judging("VM {name}")
+    @always("VM {name}")
     def about(name: str) -> None:
         work()
 

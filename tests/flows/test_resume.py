@@ -18,7 +18,7 @@ from roachmesh.outcome import Outcome
 from roachmesh.plan import make_plan
 from tasks import engine, results
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging
+from tasks.engine import always, once
 from tasks.results import EncryptedSerializer
 
 pytestmark = pytest.mark.usefixtures("prefect")
@@ -28,7 +28,7 @@ executed: Counter[str] = Counter()
 failing: set[str] = set()
 
 
-@converging("step {name}")
+@once("step {name}")
 def step(deployment: Deployment, name: str) -> str:
     executed[name] += 1
     if name in failing:
@@ -36,7 +36,7 @@ def step(deployment: Deployment, name: str) -> str:
     return name
 
 
-@judging("gate {name}")
+@always("gate {name}")
 def gate(deployment: Deployment, name: str) -> None:
     executed[name] += 1
 
@@ -128,7 +128,7 @@ def test_a_lost_key_leads_to_doing_it_again() -> None:
 def test_a_result_of_another_shape_leads_to_doing_it_again() -> None:
     deployment = Deployment(key="older", plan=PLAN)
 
-    @converging("shape {name}")
+    @once("shape {name}")
     def shaped(deployment: Deployment, name: str) -> Outcome:
         executed[name] += 1
         return Outcome(what=name, change="created")
@@ -162,7 +162,7 @@ def test_the_cause_is_raised_and_not_what_could_not_run_for_it() -> None:
 def test_a_transient_error_is_retried_and_a_permanent_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: Counter[str] = Counter()
 
-    @converging("flaky {name}")
+    @once("flaky {name}")
     def flaky(deployment: Deployment, name: str) -> str:
         attempts[name] += 1
         if name == "permanent":

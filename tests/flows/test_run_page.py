@@ -28,7 +28,7 @@ from roachmesh.outcome import Outcome
 from roachmesh.plan import make_plan
 from roachmesh.topology import Topology
 from tasks.deployment import Deployment
-from tasks.engine import converging, judging
+from tasks.engine import always, once
 from tasks.hosts import Host
 from tasks.machines import Machine
 from tests.flows.conftest import OPERATORS, Cloud
@@ -120,7 +120,7 @@ def start(client: SyncPrefectClient, which: Flow[..., Any], **arguments: Any) ->
     return run
 
 
-@converging("step {name}")
+@once("step {name}")
 def step(deployment: Deployment, name: str) -> str:
     if name in failing:
         raise AzureRefused("no")
@@ -141,7 +141,7 @@ def two_steps(key: str) -> None:
 def test_progress_moves_while_the_run_goes_and_says_where_it_is(client: SyncPrefectClient) -> None:
     seen: list[Artifact] = []
 
-    @judging("look at {name}")
+    @always("look at {name}")
     def look_at(name: str, run_id: UUID) -> None:
         for _ in range(100):
             seen[:] = shown(client, run_id, "progress")
