@@ -52,7 +52,8 @@ def _describe_regions(seen: Sequence[Observation]) -> Iterator[str]:
     broken, one = unreachable(seen), seen[0]
     if len(broken) == len(seen) > 1 and len({o.problem for o in seen}) == 1:
         nodes = len({(o.source.name, o.target.name) for o in seen})
-        yield f"{one.source.region} -> {one.target.region}: all {nodes} pairs, {_ports(seen)}: {one.problem}"
+        pairs = "the only pair" if nodes == 1 else f"all {nodes} pairs"
+        yield f"{one.source.region} -> {one.target.region}: {pairs}, {_ports(seen)}: {one.problem}"
         return
     alike: dict[tuple[str, str, str | None], list[Observation]] = defaultdict(list)
     for o in broken:

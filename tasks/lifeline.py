@@ -28,8 +28,18 @@ from blocks.logger import logger
 from roachmesh.errors import RoachmeshError
 from tasks.belongings import show_what_exists
 from tasks.deployment import Deployment
-from tasks.runs import GONE, close, introduce, is_over
+from tasks.runs import (
+    GONE,
+    close,
+    close_children,
+    close_what_died,
+    introduce,
+    is_over,
+    latest,
+    page,
+)
 
+FLOWS = ("deploy", "destroy", "verify")
 LOOK_EVERY_S = 2.0
 LOOK_TIMEOUT_S = 10.0
 HEARD_OF_EVERY_S = 20.0
@@ -61,6 +71,7 @@ class Lifeline(AbstractContextManager["Lifeline"]):
         with get_client(sync_client=True) as client:
             self._run = client.read_flow_run(UUID(flow_run.id))
             self._introduce(client)
+            self._close_what_died(client)
         self._thread.start()
         return self
 
@@ -70,6 +81,13 @@ class Lifeline(AbstractContextManager["Lifeline"]):
         self._let_go.set()
         if raised is not None and not isinstance(raised, Exception):
             self._end()
+
+    def _close_what_died(self, client: SyncPrefectClient) -> None:
+        """Close what dead runs of this topology, and earlier attempts of this one, left "Running"."""
+        earlier = latest(client, [f"{name} {self._deployment.plan.topology}" for name in FLOWS])
+        for dead in close_what_died(client, [run for run in earlier if run.id != self._run.id]):
+            logger().warning("%s (%s) claimed to run, but its process is gone", dead.name, page(dead.id))
+        close_children(client, [self._run.id])
 
     def _hold(self) -> None:
         answered = time.monotonic()

@@ -16,19 +16,17 @@ from prefect.client.schemas.objects import FlowRun, Variable
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.runtime import flow_run
 
-from blocks.logger import logger
 from roachmesh.errors import AlreadyRunning, NotReadyYet
 from roachmesh.topology import Model
 from tasks.deployment import Deployment, load_credentials
 from tasks.lifeline import Lifeline
 from tasks.processes import is_there, this_process
-from tasks.runs import close, close_children, close_what_died, is_alive, is_over, latest, page
+from tasks.runs import close, is_alive, is_over, page
 from tasks.wait import wait_until
 
 # A process elsewhere sees within seconds that its run was ended, and ends itself: see tasks/lifeline.py.
 FENCE_S = 10.0
 PATIENCE_S = 60.0
-FLOWS = ("deploy", "destroy", "verify")
 
 
 class Holder(Model):
@@ -42,9 +40,8 @@ class Holder(Model):
 def only_run(deployment: Deployment, last_words: Callable[[], object]) -> Iterator[None]:
     """Hold the topology's lock, so that no deploy meets a destroy, from the UI or a terminal.
 
-    A holder whose process is gone loses it, and what it left "Running" is closed. A run that is ended
-    from outside keeps it: its process is about to go, but may not have gone yet. Before that it says its
-    `last_words`.
+    A holder whose process is gone loses it. A run that is ended from outside keeps it: its process is about
+    to go, but may not have gone yet. Before that it says its `last_words`.
 
     Raises:
         AlreadyRunning: another run holds it, and lives.
@@ -52,11 +49,6 @@ def only_run(deployment: Deployment, last_words: Callable[[], object]) -> Iterat
     with Lifeline(deployment, last_words), get_client(sync_client=True) as client:
         lock = _Lock(client, deployment)
         taken = lock.take()
-        own_run = UUID(flow_run.id)
-        earlier = latest(client, [f"{name} {deployment.plan.topology}" for name in FLOWS])
-        for dead in close_what_died(client, [run for run in earlier if run.id != own_run]):
-            logger().warning("%s (%s) claimed to run, but its process is gone", dead.name, page(dead.id))
-        close_children(client, [own_run])  # of an attempt before this one
         try:
             yield
         except Exception:
