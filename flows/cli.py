@@ -115,13 +115,14 @@ def resume(
     run: Annotated[
         str,
         typer.Argument(
-            metavar="[RUN]", help="A run's id, page address or name; the last unfinished one when left out."
+            metavar="RUN", help="A run's id, page address or name; the last unfinished one when left out."
         ),
     ] = "",
 ) -> None:
-    """Continue a run that failed, was cancelled, or died with its process or its machine.
+    """Continue a run that failed, was cancelled, or died.
 
-    Finished tasks are not repeated. A worker's run is continued by its worker, any other one here.
+    Finished tasks are not repeated. It may have died with its machine and still claim to run. A worker's
+    run is continued by its worker, any other one here.
     """
     _require_prefect()
     from flows.resume import resume as continue_run
