@@ -4,11 +4,10 @@ import gzip
 import hashlib
 import io
 import tarfile
-import zipfile
 from pathlib import Path
 
-SHEBANG = b"#!/usr/bin/python3 -I\n"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold, so that equal sources give equal bytes
+from sandbox import zipapp
+
 ENTRY_POINT = """import sys
 
 from sandbox.cockroach.commands import main
@@ -29,7 +28,7 @@ def build(version: str, directory: Path) -> Path:
     """
     name = f"cockroach-{version}.linux-amd64"
     member = tarfile.TarInfo(f"{name}/cockroach")
-    program = _program(version)
+    program = zipapp.pack(ENTRY_POINT.format(version=version), ["cockroach"])
     member.size, member.mode = len(program), 0o755
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -41,17 +40,3 @@ def build(version: str, directory: Path) -> Path:
     checksum.write_text(f"{hashlib.sha256(content).hexdigest()}  {archive.name}\n")
     return archive
 
-
-def _program(version: str) -> bytes:
-    """Make the executable: an interpreter line, and a zip of this package's modules."""
-    package = Path(__file__).parent
-    sources = {f"sandbox/cockroach/{path.name}": path.read_text() for path in package.glob("*.py")}
-    del sources["sandbox/cockroach/archive.py"]
-    sources["sandbox/__init__.py"] = ""
-    sources["__main__.py"] = ENTRY_POINT.format(version=version)
-    packed = io.BytesIO(SHEBANG)
-    packed.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(packed, "w") as program:
-        for path in sorted(sources):
-            program.writestr(zipfile.ZipInfo(path, EPOCH), sources[path])
-    return packed.getvalue()
