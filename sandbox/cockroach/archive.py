@@ -39,4 +39,3 @@ def build(version: str, directory: Path) -> Path:
     checksum = directory / f"{archive.name}.sha256sum"
     checksum.write_text(f"{hashlib.sha256(content).hexdigest()}  {archive.name}\n")
     return archive
-
