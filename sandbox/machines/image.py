@@ -20,8 +20,8 @@ ROOTFS = Path(__file__).parent / "rootfs"  # files laid over Debian's, to resemb
 _PACKAGES = (
     "systemd", "systemd-sysv", "systemd-resolved", "dbus", "openssh-server", "sudo", "curl",
     "ca-certificates", "iproute2", "iputils-ping", "linux-sysctl-defaults", "nftables", "procps",
-    "e2fsprogs", "python3", "python3-cryptography", "python3-yaml", "postgresql-17", "postgresql-client-17", "chrony",
-    "dnsmasq",
+    "e2fsprogs", "python3", "python3-cryptography", "python3-yaml", "postgresql-17", "postgresql-client-17",
+    "chrony", "dnsmasq",
 )  # fmt: skip
 _LEFT_OUT = (
     "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/i18n/*",

@@ -1,0 +1,1 @@
+"""What k3s brings along: HelmChart objects and their controller, CoreDNS, volumes on a node's own disk."""
