@@ -308,7 +308,7 @@ def _nodes(plan: "Plan") -> "dict[str, Node]":
 def _find(plan: "Plan", name: str) -> "Node":
     """Find a node by region and number; the first one when nothing is said."""
     if not name:
-        return plan.first_node
+        return plan.nodes[0]
     by_name = _nodes(plan)
     if name not in by_name:
         raise InvalidTopology(f"there is no node {name!r}.", advice=f"Write one of {', '.join(by_name)}.")

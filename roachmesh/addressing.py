@@ -1,8 +1,9 @@
 """Where networks and nodes get their addresses when the topology leaves them out, and which may be given."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, ip_network
+from typing import Literal, TypeVar
 
 from roachmesh.wording import shown, strange_character
 
@@ -17,6 +18,20 @@ NEVER_PUBLIC = (
 RESERVED_FIRST, RESERVED_LAST = 4, 1
 SMALLEST = 29  # the prefix of Azure's smallest subnet; source: the same FAQ
 WIDEST_OPERATOR = 8
+
+Kind = Literal["vnet", "pods", "services"]
+Key = TypeVar("Key")
+# Each kind takes 10.X.0.0/16 from numbers of its own, so that a region that is added moves nobody else's.
+_OWN: dict[Kind, tuple[int, ...]] = {
+    "vnet": (*range(1, 10), *range(30, 100)),
+    "pods": (*range(10, 20), *range(100, 170)),
+    "services": (*range(20, 30), *range(170, 240)),
+}
+# Kubernetes gives each node a /24 of the pods' range, and k3s the tenth address of the services to its DNS.
+# Source: "Cluster networking" of Kubernetes (node-cidr-mask-size), "Basic network options" of k3s.
+NODE_PODS = 24
+SERVICES_WIDEST, SERVICES_SMALLEST = 12, 24
+DNS_NUMBER = 10
 
 RANGE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
 
@@ -99,20 +114,36 @@ def overlaps(networks: Sequence[IPv4Network]) -> Iterator[tuple[int, int]]:
         enclosing.append(i)
 
 
-def derive_vnets(given: Iterable[IPv4Network | None]) -> list[IPv4Network]:
-    """Give every region without a range the first free 10.X.0.0/16, X from 1, in order.
+def derive(given: Mapping[tuple[Key, Kind], IPv4Network | None]) -> dict[tuple[Key, Kind], IPv4Network]:
+    """Give every range that is left out the first free 10.X.0.0/16 of its kind, in order.
+
+    Args:
+        given: The ranges by whose they are and their kind; None for those to derive.
 
     Raises:
-        ValueError: all 255 ranges are taken.
+        ValueError: all ranges are taken.
     """
-    given = list(given)
-    taken = [vnet for vnet in given if vnet is not None]
-    candidates = (IPv4Network(f"10.{x}.0.0/16") for x in range(1, 256))
-    free = (vnet for vnet in candidates if not any(vnet.overlaps(other) for other in taken))
-    try:
-        return [vnet or next(free) for vnet in given]
-    except StopIteration:
-        raise ValueError("10.0.0.0/8 has no free /16 left") from None
+    ranges = {key: network for key, network in given.items() if network is not None}
+    for kind in _OWN:
+        free = _free(kind, ranges.values())
+        for key in (key for key, network in given.items() if network is None and key[1] == kind):
+            ranges[key] = next(free)
+    return ranges
+
+
+def _free(kind: Kind, taken: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
+    """Give those of a kind that are free, then any others."""
+    first = int(IPv4Address("10.0.0.0")) >> 16
+    used = {
+        number - first
+        for range_ in taken
+        if range_.overlaps(PRIVATE[0])
+        for number in range(int(range_[0]) >> 16, (int(range_[-1]) >> 16) + 1)
+    }
+    for number in dict.fromkeys((*_OWN[kind], *range(1, 256))):
+        if number not in used:
+            yield IPv4Network(f"10.{number}.0.0/16")
+    raise ValueError("10.0.0.0/8 has no free /16 left")
 
 
 def derive_subnet(vnet: IPv4Network) -> IPv4Network:

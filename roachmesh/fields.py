@@ -101,6 +101,22 @@ Release = Annotated[
     ),
     AfterValidator(_refuse_old),
 ]
+K3sRelease = Annotated[
+    StrictStr,
+    Word(
+        r"v1\.[0-9]{2}\.[0-9]{1,2}\+k3s[0-9]",
+        f"a release in full, such as {versions.K3S}",
+        lambda text: f"v{text}",
+    ),
+]
+CiliumRelease = Annotated[
+    StrictStr,
+    Word(
+        r"1\.[0-9]{2}\.[0-9]{1,2}",
+        f"a release in full, such as {versions.CILIUM}",
+        lambda text: text.removeprefix("v"),
+    ),
+]
 Size = Annotated[
     StrictStr,
     Word(sizes.PATTERN, "an Azure VM size, such as Standard_D4s_v5", _mend_size),

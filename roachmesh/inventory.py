@@ -5,7 +5,7 @@ What a body says is what a deployment compares with and writes; fields it leaves
 
 import base64
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from pydantic import Field
@@ -74,18 +74,28 @@ class Resource(Model):
         return f"{LABELS[self.type]} {'/'.join(self.path[1:] or self.path)}"
 
 
+class PodRoute(Model):
+    """Where the pods of a k3s node are: Kubernetes chose the range, so only it can be asked."""
+
+    node: str
+    pods: IPv4Network
+    address: IPv4Address
+
+
 class Inventory(Model):
     """What a plan makes in a subscription.
 
     Attributes:
         operators: Where SSH may come from.
         ssh_key_fingerprint: Names the key that opens the machines; None while there is none.
+        pod_routes: Those of all clusters; None while nobody has asked them.
     """
 
     plan: Plan
     subscription_id: str
     operators: tuple[IPv4Network, ...]
     ssh_key_fingerprint: str | None = None
+    pod_routes: tuple[PodRoute, ...] | None = None
 
     def everything(self) -> Iterator[Resource]:
         """Give all resources, each after those that it refers to."""
@@ -117,14 +127,43 @@ class Inventory(Model):
 
     def security_group(self, region: RegionPlan) -> Resource:
         """Describe a region's network security group with all of our rules."""
-        rules = security_rules.vm_region(region.subnet, self.plan.subnets, self.operators)
+        mesh = self.plan.mesh
+        if region.cluster:
+            clusters = [range_ for one in self.plan.clusters for range_ in one.ranges]
+            pods = region.cluster.pods
+            rules = security_rules.k3s_region(region.subnet, pods, mesh, clusters, self.operators)
+        else:
+            rules = security_rules.vm_region(region.subnet, mesh, self.operators)
         properties = {"securityRules": [security_rules.as_azure(rule) for rule in rules]}
         details = ", ".join(rule.name for rule in rules)
         return self._make(SECURITY_GROUP, names.security_group(region.name), region, details, properties)
 
     def route_table(self, region: RegionPlan) -> Resource:
-        """Describe a region's route table; plain machines need no routes of ours."""
-        return self._make(ROUTE_TABLE, names.route_table(region.name), region, "no routes", {"routes": []})
+        """Describe a region's route table: a way to the pods of every k3s node, in every region the same.
+
+        Azure's own routes lead to addresses of virtual networks only. While the pods' ranges are not
+        known, whatever routes there are may stay.
+        """
+        routes = [
+            {
+                "name": names.pod_route(route.node),
+                "properties": {
+                    "addressPrefix": str(route.pods),
+                    "nextHopType": "VirtualAppliance",
+                    "nextHopIpAddress": str(route.address),
+                },
+            }
+            for route in self.pod_routes or ()
+        ]
+        count = sum(len(cluster.nodes) for cluster in self.plan.clusters)
+        return self._make(
+            ROUTE_TABLE,
+            names.route_table(region.name),
+            region,
+            f"{count} routes, to the pods of each k3s node" if count else "no routes",
+            {"routes": routes},
+            keep=("routes",) if count and self.pod_routes is None else (),
+        )
 
     def virtual_network(self, region: RegionPlan) -> Resource:
         """Describe a region's network; its subnet gives no default way out, so nodes have public addresses.
@@ -182,13 +221,14 @@ class Inventory(Model):
                 "publicIPAddress": {"id": self._id(PUBLIC_ADDRESS, names.public_address(node.name))},
             },
         }
+        details = f"{node.address}, forwarding" if region.cluster else str(node.address)
         properties = {
             "ipConfigurations": [configuration],
             "networkSecurityGroup": None,
-            "enableIPForwarding": False,
+            "enableIPForwarding": region.cluster is not None,  # a k3s node forwards its pods' packets
             "enableAcceleratedNetworking": True,
         }
-        return self._make(INTERFACE, names.interface(node.name), region, str(node.address), properties)
+        return self._make(INTERFACE, names.interface(node.name), region, details, properties)
 
     def data_disk(self, region: RegionPlan, node: Node) -> Resource:
         """Describe the disk that holds a node's store."""

@@ -48,6 +48,24 @@ def node(region: str, number: int) -> str:
     return f"crdb-{region}-{number}"
 
 
+def namespace(region: str) -> str:
+    """Name the Kubernetes namespace of a region's database; other clusters find its pods by it."""
+    return f"crdb-{region}"
+
+
+STATEFUL_SET = "cockroachdb"  # its headless Service too, as in the pods' names
+
+
+def pod_host(region: str, number: int) -> str:
+    """Name a database pod in DNS, the same from every region; `number` counts from 0."""
+    return f"{STATEFUL_SET}-{number}.{STATEFUL_SET}.{namespace(region)}.svc.cluster.local"
+
+
+def pod_route(node: str) -> str:
+    """Name the route to the pods of a node."""
+    return f"pods-{node}"
+
+
 def public_address(node: str) -> str:
     """Name a node's public IP address."""
     return f"pip-{node}"

@@ -1,21 +1,43 @@
 """The plan: a topology with everything derived and checked, which the deployment follows."""
 
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from typing import Literal
 
 from roachmesh import addressing, locations, names
-from roachmesh.topology import Access, CockroachDB, Image, Model, Region, Time, Topology
+from roachmesh.addressing import Kind
+from roachmesh.security_rules import SQL_PORT
+from roachmesh.topology import (
+    Access,
+    Cilium,
+    CockroachDB,
+    Image,
+    K3s,
+    Model,
+    Region,
+    Time,
+    Topology,
+    ranges_of,
+)
 
-JOIN_NODES_PER_REGION = 2
+JOIN_MEMBERS_PER_REGION = 2
+ETCD_MEMBERS = 3  # survive the loss of one; more are slower
+
+Role = Literal["vm", "server", "agent"]
 
 
 class Node(Model):
-    """One machine that runs a database node; `number` counts from 1 within its region."""
+    """One machine; `number` counts from 1 within its region.
+
+    Attributes:
+        role: What it is in its region: a plain machine, a k3s server, or a k3s agent.
+    """
 
     name: str
     region: str
     number: int
+    role: Role
     address: IPv4Address
     zone: str | None
 
@@ -25,10 +47,45 @@ class Node(Model):
         return f"region={self.region},zone={self.region}-{self.zone or self.number}"
 
 
-class RegionPlan(Model):
-    """One region with everything derived."""
+class Member(Model):
+    """One node of the database: a machine's service, or a pod.
 
-    platform: Literal["vm"]
+    Attributes:
+        name: What people call it: the machine's name, or the pod's behind its region's.
+        host: What the others dial: an address, or a name that every region resolves.
+    """
+
+    name: str
+    region: str
+    host: str
+
+    @property
+    def address(self) -> str:
+        """What it advertises, as `cockroach node status` shows it."""
+        return f"{self.host}:{SQL_PORT}"
+
+
+class Cluster(Model):
+    """A region's k3s cluster.
+
+    Attributes:
+        pods: Every node gets a /24 of it, which one is Kubernetes' choice.
+        id: Its number in the mesh.
+    """
+
+    pods: IPv4Network
+    services: IPv4Network
+    id: int
+
+    @property
+    def dns(self) -> IPv4Address:
+        """The address of the cluster's DNS service."""
+        return self.services[addressing.DNS_NUMBER]
+
+
+class RegionPlan(Model):
+    """One region with everything derived; `cluster` is None where nodes are plain machines."""
+
     name: str
     location: str
     vnet: IPv4Network
@@ -38,6 +95,38 @@ class RegionPlan(Model):
     os_disk_gib: int
     data_disk_gib: int
     nodes: tuple[Node, ...]
+    cluster: Cluster | None
+
+    @property
+    def servers(self) -> tuple[Node, ...]:
+        """The nodes that are k3s servers, in the order in which they join."""
+        return tuple(node for node in self.nodes if node.role == "server")
+
+    @property
+    def agents(self) -> tuple[Node, ...]:
+        """The nodes that are k3s agents."""
+        return tuple(node for node in self.nodes if node.role == "agent")
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The region's nodes of the database, one for each machine."""
+        if self.cluster is None:
+            return tuple(
+                Member(name=node.name, region=self.name, host=str(node.address)) for node in self.nodes
+            )
+        return tuple(
+            Member(
+                name=f"{self.name}/{names.STATEFUL_SET}-{i}",
+                region=self.name,
+                host=names.pod_host(self.name, i),
+            )
+            for i in range(len(self.nodes))
+        )
+
+    @property
+    def ranges(self) -> tuple[IPv4Network, ...]:
+        """Where packets of this region come from: its nodes, and its pods if it has any."""
+        return (self.subnet, self.cluster.pods) if self.cluster else (self.subnet,)
 
 
 class Plan(Model):
@@ -50,31 +139,40 @@ class Plan(Model):
     access: Access
     time: Time
     cockroachdb: CockroachDB
+    k3s: K3s
+    cilium: Cilium
     image: Image
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """All nodes, region by region."""
+        """All machines, region by region."""
         return tuple(node for region in self.regions for node in region.nodes)
 
     @property
-    def first_node(self) -> Node:
-        """The node that `cockroach init` is sent to, always the same one."""
-        return self.regions[0].nodes[0]
+    def members(self) -> tuple[Member, ...]:
+        """All nodes of the database; `cockroach init` is sent to the first, always the same one."""
+        return tuple(member for region in self.regions for member in region.members)
+
+    @property
+    def clusters(self) -> tuple[RegionPlan, ...]:
+        """The regions on k3s."""
+        return tuple(region for region in self.regions if region.cluster)
 
     def region_of(self, node: Node) -> RegionPlan:
         """Give the region that a node stands in."""
         return next(region for region in self.regions if region.name == node.region)
 
     @property
-    def join(self) -> tuple[IPv4Address, ...]:
-        """The addresses that every node is told to join, identical everywhere."""
-        return tuple(node.address for region in self.regions for node in region.nodes[:JOIN_NODES_PER_REGION])
+    def join(self) -> tuple[str, ...]:
+        """The addresses that every node of the database is told to join, identical everywhere."""
+        return tuple(
+            member.address for region in self.regions for member in region.members[:JOIN_MEMBERS_PER_REGION]
+        )
 
     @property
-    def subnets(self) -> tuple[IPv4Network, ...]:
-        """The address ranges of all nodes: what rules call the mesh."""
-        return tuple(region.subnet for region in self.regions)
+    def mesh(self) -> tuple[IPv4Network, ...]:
+        """The address ranges of all nodes and pods."""
+        return tuple(range_ for region in self.regions for range_ in region.ranges)
 
     @property
     def peerings(self) -> tuple[tuple[RegionPlan, RegionPlan], ...]:
@@ -84,12 +182,10 @@ class Plan(Model):
 
 def make_plan(topology: Topology) -> Plan:
     """Derive what the topology leaves out."""
-    vnets = addressing.derive_vnets(region.vnet for region in topology.regions)
-    subnets = [
-        region.subnet or addressing.derive_subnet(vnet)
-        for region, vnet in zip(topology.regions, vnets, strict=True)
-    ]
-    regions = tuple(map(_plan_region, topology.regions, vnets, subnets))
+    given = {key: range_ for i, region in enumerate(topology.regions) for key, range_ in ranges_of(i, region)}
+    ranges = addressing.derive(given)
+    ids = _cluster_ids(topology.regions)
+    regions = tuple(_plan_region(i, region, ranges, ids.get(i)) for i, region in enumerate(topology.regions))
     return Plan(
         topology=topology.name,
         resource_group=names.resource_group(topology.name),
@@ -98,25 +194,41 @@ def make_plan(topology: Topology) -> Plan:
         access=topology.access,
         time=topology.time,
         cockroachdb=topology.cockroachdb,
+        k3s=topology.k3s,
+        cilium=topology.cilium,
         image=topology.image,
     )
 
 
-def _plan_region(region: Region, vnet: IPv4Network, subnet: IPv4Network) -> RegionPlan:
+def _cluster_ids(regions: Sequence[Region]) -> dict[int, int]:
+    """Give every k3s region, by its index, the id that it was given, or the first free one."""
+    given = {i: region.cluster_id for i, region in enumerate(regions) if region.platform == "k3s"}
+    free = (number for number in range(1, 256) if number not in given.values())
+    return {i: number or next(free) for i, number in given.items()}
+
+
+def _plan_region(
+    index: int,
+    region: Region,
+    ranges: Mapping[tuple[int, Kind], IPv4Network],
+    cluster_id: int | None,
+) -> RegionPlan:
     location = region.location or region.name
+    vnet = ranges[index, "vnet"]
+    subnet = region.subnet or addressing.derive_subnet(vnet)
     zones = locations.zones(location) if region.zones is None else region.zones
     nodes = tuple(
         Node(
             name=names.node(region.name, number),
             region=region.name,
             number=number,
+            role=_role(region, number),
             address=addressing.node_address(subnet, number),
             zone=zones[(number - 1) % len(zones)] if zones else None,
         )
         for number in range(1, region.nodes + 1)
     )
     return RegionPlan(
-        platform=region.platform,
         name=region.name,
         location=location,
         vnet=vnet,
@@ -126,4 +238,15 @@ def _plan_region(region: Region, vnet: IPv4Network, subnet: IPv4Network) -> Regi
         os_disk_gib=region.os_disk_gib,
         data_disk_gib=region.data_disk_gib,
         nodes=nodes,
+        cluster=Cluster(pods=ranges[index, "pods"], services=ranges[index, "services"], id=cluster_id)
+        if cluster_id
+        else None,
     )
+
+
+def _role(region: Region, number: int) -> Role:
+    """Say what a node is; the servers are the first ones."""
+    if region.platform == "vm":
+        return "vm"
+    servers = region.servers or (ETCD_MEMBERS if region.nodes >= ETCD_MEMBERS else 1)
+    return "server" if number <= servers else "agent"

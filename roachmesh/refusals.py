@@ -5,19 +5,24 @@ Each mistake is the field's location and a sentence: what is wrong, and what to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from roachmesh import addressing, locations
+from roachmesh.addressing import Kind
 from roachmesh.wording import Location, shown
 
 if TYPE_CHECKING:  # it refuses what is found here
     from roachmesh.topology import Region
 
 Mistake = tuple[Location, str]
+Ranges = Mapping[tuple[int, Kind], IPv4Network | None]  # by the region's index; None for those to derive
 
 MAX_PEERINGS = 500  # per virtual network; source: "Azure networking limits"
+MAX_ROUTES = 400  # per route table; source: the same
+MAX_CLUSTERS = 255  # in one mesh; source: "Setting up Cluster Mesh", limitations, Cilium's documentation
+K3S_ONLY = ("servers", "pods", "services", "cluster_id")
 MAX_TAG_LENGTH = 256  # source: "Use tags to organize your Azure resources", limitations
 
 
@@ -31,17 +36,28 @@ def in_region(region: Region) -> Iterator[Mistake]:
         )
     yield from _zones(region)
     yield from _subnet(region)
+    if region.platform == "k3s":
+        yield from _servers(region)
+        yield from _pods(region)
+    else:
+        for field in K3S_ONLY:
+            if getattr(region, field) is not None:
+                yield (field,), "is for k3s only; leave it out, or write `platform: k3s`."
 
 
 def across(
-    names: Mapping[int, str], places: Mapping[int, str], vnets: Mapping[int, IPv4Network | None]
+    names: Mapping[int, str],
+    places: Mapping[int, str],
+    ranges: Ranges,
+    cluster_ids: Mapping[int, int],
 ) -> Iterator[Mistake]:
     """Find what does not fit together among regions, each given by its index in the topology.
 
     Args:
         names: The regions' names.
         places: Their locations.
-        vnets: Their networks; None for those that are to be derived.
+        ranges: Their networks, pods and Services.
+        cluster_ids: Those of their cluster ids that are given.
     """
     for index, earlier in _twice(names.items()):
         yield (
@@ -49,12 +65,37 @@ def across(
             f"{shown(names[index])} is the name of regions[{earlier}] already; give each its own.",
         )
     yield from _clouds(places)
+    for index, earlier in _twice(cluster_ids.items()):
+        yield (
+            ("regions", index, "cluster_id"),
+            f"{cluster_ids[index]} is the id of regions[{earlier}] already, and a mesh tells clusters apart "
+            "by it; give each its own, or leave it out.",
+        )
     try:
-        addressing.derive_vnets(vnets.values())
+        addressing.derive(ranges)
     except ValueError as exc:
-        yield ("regions",), f"{exc} for the regions without a `vnet`; write a `vnet` for each."
-    given = {index: vnet for index, vnet in vnets.items() if vnet is not None}
-    yield from _overlaps(list(given), list(given.values()))
+        yield (
+            ("regions",),
+            f"{exc} for the regions without `vnet`, `pods` or `services`; write smaller ones for each.",
+        )
+    yield from _overlaps({key: network for key, network in ranges.items() if network is not None})
+
+
+def k3s_nodes(counts: Mapping[int, int]) -> Iterator[Mistake]:
+    """Find too many regions or nodes on k3s, given as the nodes of each such region by its index."""
+    if len(counts) > MAX_CLUSTERS:
+        yield (
+            ("regions",),
+            f"{len(counts)} are on k3s and a mesh has {MAX_CLUSTERS} clusters at most; write {MAX_CLUSTERS} "
+            "or fewer, the others with `platform: vm`.",
+        )
+    total = sum(counts.values())
+    if total > MAX_ROUTES:
+        yield (
+            ("regions",),
+            f"{total} nodes are on k3s, each needs a route in every region, and Azure allows {MAX_ROUTES} in "
+            f"a route table; write {MAX_ROUTES} nodes or fewer, the others with `platform: vm`.",
+        )
 
 
 def refuse_too_many(regions: object) -> object:
@@ -89,6 +130,40 @@ def refuse_operators(operators: tuple[IPv4Network, ...]) -> tuple[IPv4Network, .
             f"allows {MAX_TAG_LENGTH}; write fewer, wider ranges."
         )
     return operators
+
+
+def _servers(region: Region) -> Iterator[Mistake]:
+    if region.servers is None:
+        return
+    if region.servers > region.nodes:
+        yield (
+            ("servers",),
+            f"{region.servers} is more than the region has `nodes`, {region.nodes}; write fewer servers.",
+        )
+    elif region.servers % 2 == 0:
+        yield (
+            ("servers",),
+            f"{region.servers} etcd members survive no more losses than {region.servers - 1}; write an odd "
+            f"number, such as {region.servers - 1}.",
+        )
+
+
+def _pods(region: Region) -> Iterator[Mistake]:
+    if region.pods is not None:
+        room = 2 ** max(0, addressing.NODE_PODS - region.pods.prefixlen)
+        if region.pods.prefixlen > addressing.NODE_PODS or room < region.nodes:
+            fits = addressing.NODE_PODS - (region.nodes - 1).bit_length()
+            yield (
+                ("pods",),
+                f"{region.pods} is too small, each of {region.nodes} nodes gets a /{addressing.NODE_PODS} of "
+                f"it; write a /{fits} or larger.",
+            )
+    widest, smallest = addressing.SERVICES_WIDEST, addressing.SERVICES_SMALLEST
+    if region.services is not None and not widest <= region.services.prefixlen <= smallest:
+        yield (
+            ("services",),
+            f"{region.services} does not fit Kubernetes; write a range from /{widest} to /{smallest}.",
+        )
 
 
 def _zones(region: Region) -> Iterator[Mistake]:
@@ -138,22 +213,29 @@ def _clouds(places: Mapping[int, str]) -> Iterator[Mistake]:
             )
 
 
-def _overlaps(indexes: Sequence[int], vnets: Sequence[IPv4Network]) -> Iterator[Mistake]:
-    try:
-        free = f", such as {addressing.derive_vnets([*vnets, None])[-1]}"
-    except ValueError:
-        free = ""
-    for one, other in addressing.overlaps(vnets):
+def _overlaps(given: Mapping[tuple[int, Kind], IPv4Network]) -> Iterator[Mistake]:
+    keys, networks = list(given), list(given.values())
+    free = {kind: _free(kind, given) for kind in {kind for _, kind in keys}}
+    for one, other in addressing.overlaps(networks):
+        (earlier, its), (index, field) = keys[one], keys[other]
+        whose = f"`{its}`" if earlier == index else f"regions[{earlier}].{its}"
         yield (
-            ("regions", indexes[other], "vnet"),
-            f"{vnets[other]} overlaps {vnets[one]} of regions[{indexes[one]}] and peered networks cannot "
-            f"share addresses; write a range of its own{free}.",
+            ("regions", index, field),
+            f"{networks[other]} overlaps {networks[one]}, {whose}, and no address may exist twice among "
+            f"them; write a range of its own{free[field]}.",
         )
 
 
-def _twice(values: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+def _free(kind: Kind, given: Ranges) -> str:
+    try:
+        return f", such as {addressing.derive({**given, (-1, kind): None})[-1, kind]}"
+    except ValueError:
+        return ""
+
+
+def _twice(values: Iterable[tuple[int, str | int]]) -> Iterator[tuple[int, int]]:
     """Give the index of each repeated value, and the one where it stands first."""
-    first: dict[str, int] = {}
+    first: dict[str | int, int] = {}
     for index, value in values:
         if value in first:
             yield index, first[value]

@@ -13,10 +13,16 @@ from roachmesh.topology import Model
 
 SQL_PORT = 26257
 CONSOLE_PORT = 8080
+DATABASE_PORTS = (SQL_PORT, CONSOLE_PORT)
 SSH_PORT = 22
+KUBERNETES_PORT = 6443
+MESH_PORT = 32379  # the NodePort of Cilium's ClusterMesh
+HEALTH_PORT = 4240  # where Cilium's agents look for each other
+DNS_PORT = 30053  # the NodePort of a cluster's DNS, for other regions
 
 
 ANY = ("*",)
+Protocol = Literal["Tcp", "Icmp", "*"]
 OneOrMore = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -26,7 +32,7 @@ class Rule(Model):
     name: str
     priority: int
     access: Literal["Allow", "Deny"]
-    protocol: Literal["Tcp", "Icmp", "*"]
+    protocol: Protocol
     sources: OneOrMore
     destinations: OneOrMore
     ports: OneOrMore
@@ -39,29 +45,62 @@ def vm_region(
 
     Args:
         subnet: The region's nodes.
-        mesh: The nodes of all regions, this one's among them.
+        mesh: The nodes and pods of all regions, this one's among them.
         operators: Where SSH may come from.
     """
-    here = (str(subnet),)
-    everywhere = tuple(map(str, mesh))
-    database = (str(SQL_PORT), str(CONSOLE_PORT))
+    here, everywhere = _texts(subnet), _texts(*mesh)
     return (
-        _rule("ssh-from-operator", 100, "Allow", "Tcp", tuple(map(str, operators)), here, (str(SSH_PORT),)),
+        _rule("ssh-from-operator", 100, "Allow", "Tcp", _texts(*operators), here, (SSH_PORT,)),
         _rule("own-subnet", 200, "Allow", "*", here, here),
-        _rule("database-from-mesh", 210, "Allow", "Tcp", everywhere, here, database),
+        _rule("database-from-mesh", 210, "Allow", "Tcp", everywhere, here, DATABASE_PORTS),
         _rule("icmp-from-mesh", 235, "Allow", "Icmp", everywhere, here),
         _rule("deny-all-inbound", 4096, "Deny", "*", ANY, ANY),
     )
+
+
+def k3s_region(
+    subnet: IPv4Network,
+    pods: IPv4Network,
+    mesh: Sequence[IPv4Network],
+    clusters: Sequence[IPv4Network],
+    operators: Sequence[IPv4Network],
+) -> tuple[Rule, ...]:
+    """Give the rules of a region on k3s; a packet to a pod has the pod's address, not its node's.
+
+    Args:
+        subnet: The region's nodes.
+        pods: The region's pods.
+        mesh: The nodes and pods of all regions, this one's among them.
+        clusters: Those of the regions on k3s.
+        operators: Where SSH and the Kubernetes API may be used from.
+    """
+    nodes, own = _texts(subnet), _texts(subnet, pods)
+    everywhere, others = _texts(*mesh), _texts(*clusters)
+    return (
+        _rule("ssh-from-operator", 100, "Allow", "Tcp", _texts(*operators), nodes, (SSH_PORT,)),
+        _rule("kubernetes-from-operator", 110, "Allow", "Tcp", _texts(*operators), nodes, (KUBERNETES_PORT,)),
+        _rule("own-region", 200, "Allow", "*", own, own),
+        _rule("database-from-mesh", 210, "Allow", "Tcp", everywhere, _texts(pods), DATABASE_PORTS),
+        _rule("mesh-from-clusters", 220, "Allow", "Tcp", others, nodes, (MESH_PORT,)),
+        _rule("health-from-clusters", 230, "Allow", "Tcp", others, own, (HEALTH_PORT,)),
+        _rule("icmp-from-mesh", 235, "Allow", "Icmp", everywhere, own),
+        _rule("names-from-mesh", 240, "Allow", "*", everywhere, nodes, (DNS_PORT,)),
+        _rule("deny-all-inbound", 4096, "Deny", "*", ANY, ANY),
+    )
+
+
+def _texts(*ranges: IPv4Network) -> tuple[str, ...]:
+    return tuple(map(str, ranges))
 
 
 def _rule(
     name: str,
     priority: int,
     access: Literal["Allow", "Deny"],
-    protocol: Literal["Tcp", "Icmp", "*"],
+    protocol: Protocol,
     sources: tuple[str, ...],
     destinations: tuple[str, ...],
-    ports: tuple[str, ...] = ANY,
+    ports: tuple[int, ...] = (),
 ) -> Rule:
     return Rule(
         name=name,
@@ -70,7 +109,7 @@ def _rule(
         protocol=protocol,
         sources=sources,
         destinations=destinations,
-        ports=ports,
+        ports=tuple(map(str, ports)) or ANY,
     )
 
 

@@ -4,7 +4,7 @@ What cannot work is refused as soon as a topology is read, here and in Prefect's
 out is derived in `roachmesh/plan.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -23,11 +23,14 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from roachmesh import addressing, document, refusals, versions
+from roachmesh.addressing import Kind
 from roachmesh.errors import InvalidTopology
 from roachmesh.fields import (
+    CiliumRelease,
     HostName,
     ImageVersion,
     ImageWord,
+    K3sRelease,
     Location,
     Name,
     Network,
@@ -90,6 +93,20 @@ class CockroachDB(Model):
     version: Release = Field(default=versions.COCKROACHDB, description="Version to install, such as v26.2.2.")
 
 
+class K3s(Model):
+    """Kubernetes in regions of the platform k3s."""
+
+    version: K3sRelease = Field(default=versions.K3S, description="Version to install, such as v1.36.4+k3s1.")
+
+
+class Cilium(Model):
+    """The network of pods, and the mesh of all clusters."""
+
+    version: CiliumRelease = Field(
+        default=versions.CILIUM, description="Version of the chart, such as 1.20.5."
+    )
+
+
 class Image(Model):
     """The marketplace image of the machines; Debian 13 is what Roachmesh is tested with."""
 
@@ -99,12 +116,13 @@ class Image(Model):
     version: ImageVersion = Field(default="latest", description="latest, or a version of the image.")
 
 
-class VmRegion(Model):
-    """A region whose nodes are plain virtual machines."""
+class Region(Model):
+    """A region: a k3s cluster, or plain virtual machines."""
 
-    platform: Literal["vm"] = Field(
-        json_schema_extra={"enum": ["vm"], "default": "vm"},  # a form would show an empty field
-        description="vm: CockroachDB as a systemd service on each machine.",
+    platform: Literal["k3s", "vm"] = Field(
+        json_schema_extra={"default": "vm"},  # a form would show an empty field
+        description="k3s: a Kubernetes cluster of these machines, with CockroachDB in a pod on each. "
+        "vm: CockroachDB as a systemd service on each machine.",
     )
     name: Name = Field(
         description="The region's name, in the database's locality too; small letters, digits and hyphens.",
@@ -152,19 +170,43 @@ class VmRegion(Model):
         description="Space for the database's store, on a disk of its own, 4 to 32767.",
     )
 
+    servers: StrictInt | None = Field(
+        title="k3s servers",
+        default=None,
+        ge=1,
+        le=7,
+        description="k3s only: how many nodes are servers with etcd, an odd number; the others are agents. "
+        "Left out: 3, or 1 of fewer than 3 nodes.",
+    )
+    pods: Network | None = Field(
+        title="Pods",
+        default=None,
+        description="k3s only: range of the pods, such as 10.10.0.0/16, a /24 of it for each node; "
+        "derived when left out.",
+    )
+    services: Network | None = Field(
+        title="Services",
+        default=None,
+        description="k3s only: range of the cluster's Services, such as 10.20.0.0/16; derived when left out.",
+    )
+    cluster_id: StrictInt | None = Field(
+        title="Cilium cluster id",
+        default=None,
+        ge=1,
+        le=255,
+        description="k3s only: the cluster's number in the mesh, 1 to 255; derived when left out.",
+    )
+
     @model_validator(mode="after")
     def _refuse(self) -> Self:
         raise_if_any([mistake(*found) for found in refusals.in_region(self)])
         return self
 
 
-# A union on `platform` as soon as there is a second platform.
-Region = VmRegion
-
-
 def seed_regions() -> tuple[Region, ...]:
-    """Give the seed's regions: three nodes each in eastus, westus and northeurope."""
-    return tuple(VmRegion(platform="vm", name=name) for name in ("eastus", "westus", "northeurope"))
+    """Give the seed's regions: three nodes each, eastus and westus on k3s, northeurope on plain machines."""
+    k3s = tuple(Region(platform="k3s", name=name) for name in ("eastus", "westus"))
+    return (*k3s, Region(platform="vm", name="northeurope"))
 
 
 class Topology(Model):
@@ -180,6 +222,8 @@ class Topology(Model):
     access: Access = Access()
     time: Time = Time()
     cockroachdb: CockroachDB = CockroachDB()
+    k3s: K3s = K3s()
+    cilium: Cilium = Cilium()
     image: Image = Image()
 
     @model_validator(mode="wrap")
@@ -192,16 +236,27 @@ class Topology(Model):
             regions = dict(enumerate(topology.regions))
             names = {i: region.name for i, region in regions.items()}
             places = {i: region.location or region.name for i, region in regions.items()}
-            vnets = {i: region.vnet for i, region in regions.items()}
+            ranges = {key: network for i, region in regions.items() for key, network in ranges_of(i, region)}
+            ids = {i: region.cluster_id for i, region in regions.items() if region.cluster_id}
+            clusters = {i: region.nodes for i, region in regions.items() if region.platform == "k3s"}
+            mistakes += [mistake(*found) for found in refusals.k3s_nodes(clusters)]
         except ValidationError as exc:
             # A list whose items are all wrong is not empty, although pydantic says so too.
             found = exc.errors(include_url=False)
             errors = [error for error in found if error["type"] != "too_short" or not error["input"]]
             mistakes = [_reworded(error) for error in errors]
-            names, places, vnets = _well_formed(data, {error["loc"][:3] for error in errors})
-        mistakes += [mistake(*found) for found in refusals.across(names, places, vnets)]
+            names, places, ranges, ids = _well_formed(data, {error["loc"][:3] for error in errors})
+        mistakes += [mistake(*found) for found in refusals.across(names, places, ranges, ids)]
         raise_if_any(mistakes)
         return topology
+
+
+def ranges_of(index: int, region: Region) -> Iterator[tuple[tuple[int, Kind], IPv4Network | None]]:
+    """Give the ranges that a region has, each by the region's index and its kind; None where left out."""
+    yield (index, "vnet"), region.vnet
+    if region.platform == "k3s":
+        yield (index, "pods"), region.pods
+        yield (index, "services"), region.services
 
 
 DEFAULT = Topology()
@@ -272,14 +327,15 @@ def _model_at(location: Iterable[int | str]) -> type[BaseModel]:
 
 def _well_formed(
     data: Any, wrong: set[tuple[int | str, ...]]
-) -> tuple[dict[int, str], dict[int, str], dict[int, IPv4Network | None]]:
-    """Read the names, locations and networks that are right, to compare them whatever else is wrong."""
+) -> tuple[dict[int, str], dict[int, str], dict[tuple[int, Kind], IPv4Network | None], dict[int, int]]:
+    """Read what is right of names, locations, ranges and ids, to compare that whatever else is wrong."""
     names: dict[int, str] = {}
     places: dict[int, str] = {}
-    vnets: dict[int, IPv4Network | None] = {}
+    ranges: dict[tuple[int, Kind], IPv4Network | None] = {}
+    ids: dict[int, int] = {}
     regions = data.get("regions") if isinstance(data, Mapping) else None
     if not isinstance(regions, list) or ("regions",) in wrong:
-        return names, places, vnets
+        return names, places, ranges, ids
     for i, region in enumerate(regions):
         given = region if isinstance(region, Mapping) else {}
         right = {key: value for key, value in given.items() if value and ("regions", i, key) not in wrong}
@@ -287,6 +343,9 @@ def _well_formed(
             names[i] = places[i] = right["name"]
         if "location" in right:
             places[i] = right["location"]
-        if "vnet" in right:
-            vnets[i] = addressing.read_range(right["vnet"])
-    return names, places, vnets
+        for kind in get_args(Kind):
+            if kind in right:
+                ranges[i, kind] = addressing.read_range(right[kind])
+        if "cluster_id" in right:
+            ids[i] = right["cluster_id"]
+    return names, places, ranges, ids

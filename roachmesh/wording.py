@@ -107,8 +107,6 @@ def _no_list(value: object, _: Mapping[str, Any]) -> str:
 
 
 def _none_of(value: object, context: Mapping[str, Any]) -> str:
-    if value == "k3s":  # until it is a platform of ours
-        return f"{shown(value)} is planned and not there yet; write {context['expected']}."
     if isinstance(value, int):
         return f"{shown(value)} is a number and text is needed; write {context['expected']}, with quotes."
     return f"{shown(value)} is not known; write {context['expected']}."

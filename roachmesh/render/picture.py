@@ -1,6 +1,6 @@
 """A topology as a Mermaid diagram: what Prefect's UI and code hosts draw from text."""
 
-from roachmesh.plan import Plan
+from roachmesh.plan import Plan, RegionPlan
 from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
 
 MANY_REGIONS = 6  # more peerings than that many regions have are lines that nobody can follow
@@ -14,7 +14,8 @@ def mermaid(plan: Plan) -> str:
         nodes = first.name if first == last else f"{first.name} … {last.number}"
         lines += [
             f'  subgraph r{i}["{region.name} · {region.vnet}"]',
-            f'    n{i}["{nodes}<br/>{len(region.nodes)} x {region.size}<br/>from {first.address}"]',
+            f'    n{i}["{nodes}<br/>{len(region.nodes)} x {region.size}<br/>'
+            f'from {first.address}{_pods(region)}"]',
             "  end",
         ]
     lines += [f"  operator -- SSH --> r{i}" for i in range(len(plan.regions))]
@@ -28,3 +29,7 @@ def mermaid(plan: Plan) -> str:
             for left, right in plan.peerings
         ]
     return "\n".join(lines)
+
+
+def _pods(region: RegionPlan) -> str:
+    return f"<br/>k3s, pods {region.cluster.pods}" if region.cluster else ""

@@ -40,7 +40,7 @@ def cockroach_service(plan: Plan, node: Node) -> str:
     Recovery of a store may take long, so the start has no time limit; a stop drains first.
     Source: "Deploy CockroachDB on Microsoft Azure" and "Node Shutdown", CockroachDB documentation.
     """
-    join = ",".join(f"{address}:{SQL_PORT}" for address in plan.join)
+    join = ",".join(plan.join)
     return f"""\
 [Unit]
 Description=CockroachDB node {node.name}

@@ -57,7 +57,7 @@ def test_every_field_is_described_and_bounded(name: str) -> None:
     schema = form(name)
     found = dict(fields(schema))
 
-    assert "VmRegion.vnet" in found
+    assert "Region.vnet" in found
     assert [path for path, field in found.items() if not field.get("description")] == []
     assert [path for path, field in found.items() if not is_bounded(field, schema["definitions"])] == []
 
@@ -66,7 +66,7 @@ def test_every_field_is_described_and_bounded(name: str) -> None:
 def test_fields_of_the_topology_stand_in_the_order_of_the_model(name: str) -> None:
     definitions = form(name)["definitions"]
 
-    for model in (topology.Topology, topology.VmRegion, topology.Image):
+    for model in (topology.Topology, topology.Region, topology.Image):
         shown = definitions[model.__name__]["properties"]
         assert sorted(shown, key=lambda field: shown[field]["position"]) == list(model.model_fields)
 

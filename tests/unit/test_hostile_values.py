@@ -26,7 +26,7 @@ FULL: dict[str, Any] = {
     "name": "demo",
     "regions": [
         {
-            "platform": "vm",
+            "platform": "k3s",
             "name": "eastus",
             "location": "eastus",
             "nodes": 3,
@@ -36,11 +36,17 @@ FULL: dict[str, Any] = {
             "size": "Standard_D4s_v5",
             "os_disk_gib": 64,
             "data_disk_gib": 128,
+            "servers": 3,
+            "pods": "10.10.0.0/16",
+            "services": "10.20.0.0/16",
+            "cluster_id": 1,
         }
     ],
     "access": {"operator_cidrs": ["203.0.113.7/32"]},
     "time": {"source": "ntp", "ntp_servers": ["time.windows.com"]},
     "cockroachdb": {"version": "v26.2.2"},
+    "k3s": {"version": "v1.36.4+k3s1"},
+    "cilium": {"version": "1.20.5"},
     "image": {"publisher": "Debian", "offer": "debian-13", "sku": "13-gen2", "version": "latest"},
 }
 ATTACKS = [
@@ -122,10 +128,10 @@ def refusal(read: Any, given: object) -> str:
 def test_the_full_topology_has_every_field_there_is() -> None:
     assert topology.parse(FULL).model_dump(mode="json", exclude_unset=True) == FULL
     schema = Topology.model_json_schema()
-    for name, place in [("VmRegion", FULL["regions"][0]), ("Access", FULL["access"]), ("Time", FULL["time"])]:
+    for name, place in [("Region", FULL["regions"][0]), ("Access", FULL["access"]), ("Time", FULL["time"])]:
         assert set(place) == set(schema["$defs"][name]["properties"])
-    for name, place in [("CockroachDB", FULL["cockroachdb"]), ("Image", FULL["image"])]:
-        assert set(place) == set(schema["$defs"][name]["properties"])
+    for name in ("CockroachDB", "K3s", "Cilium", "Image"):
+        assert set(FULL[name.lower()]) == set(schema["$defs"][name]["properties"])
     assert set(FULL) == set(schema["properties"])
 
 
@@ -332,9 +338,17 @@ def test_a_huge_file_is_refused_without_being_read(path: Path) -> None:
 
 def test_the_largest_topology_there_can_be_is_read(path: Path) -> None:
     vnets = list(IPv4Network("10.0.0.0/8").subnets(new_prefix=17))
-    region = FULL["regions"][0]
+    of_k3s = ("servers", "pods", "services", "cluster_id")
+    region = {key: value for key, value in FULL["regions"][0].items() if key not in of_k3s}
     regions = [
-        {**region, "name": f"r{i}", "vnet": str(vnets[i]), "subnet": str(vnets[i]), "zones": ["1", "2", "3"]}
+        {
+            **region,
+            "platform": "vm",
+            "name": f"r{i}",
+            "vnet": str(vnets[i]),
+            "subnet": str(vnets[i]),
+            "zones": ["1", "2", "3"],
+        }
         for i in range(501)
     ]
     path.write_text(json.dumps({**FULL, "regions": regions}, indent=2))

@@ -1,4 +1,4 @@
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from itertools import islice
 from typing import Any
 
@@ -25,6 +25,56 @@ def test_the_default_plan_has_the_seeds_addresses() -> None:
     assert [str(node.address) for node in plan.regions[0].nodes] == ["10.1.1.4", "10.1.1.5", "10.1.1.6"]
 
 
+def test_the_default_plan_has_the_seeds_clusters() -> None:
+    plan = make_plan(topology.DEFAULT)
+
+    seen = [
+        (region.name, str(one.pods), str(one.services), one.id)
+        for region in plan.clusters
+        if (one := region.cluster)
+    ]
+    assert seen == [
+        ("eastus", "10.10.0.0/16", "10.20.0.0/16", 1),
+        ("westus", "10.11.0.0/16", "10.21.0.0/16", 2),
+    ]
+    assert {node.role for region in plan.clusters for node in region.nodes} == {"server"}
+    assert plan.join == (
+        "cockroachdb-0.cockroachdb.crdb-eastus.svc.cluster.local:26257",
+        "cockroachdb-1.cockroachdb.crdb-eastus.svc.cluster.local:26257",
+        "cockroachdb-0.cockroachdb.crdb-westus.svc.cluster.local:26257",
+        "cockroachdb-1.cockroachdb.crdb-westus.svc.cluster.local:26257",
+        "10.3.1.4:26257",
+        "10.3.1.5:26257",
+    )
+
+
+@pytest.mark.parametrize(
+    ("nodes", "servers", "roles"),
+    [(1, None, "s"), (2, None, "sa"), (5, None, "sssaa"), (5, 5, "sssss"), (3, 1, "saa")],
+)
+def test_servers_come_first_and_are_an_odd_number(nodes: int, servers: int | None, roles: str) -> None:
+    plan = plan_of({"platform": "k3s", "name": "eastus", "nodes": nodes, "servers": servers})
+
+    assert "".join(node.role[0] for node in plan.nodes) == roles
+
+
+def test_a_region_that_is_added_moves_no_range_of_another() -> None:
+    regions = [{"platform": "k3s", "name": f"r{i}", "location": "eastus"} for i in range(12)]
+
+    assert [plan_of(*regions[:count]).regions[0] for count in (1, 12)] == [plan_of(*regions).regions[0]] * 2
+
+
+def test_a_cluster_without_an_id_gets_the_first_free_one() -> None:
+    plan = plan_of(
+        {"platform": "k3s", "name": "eastus"},
+        {"platform": "k3s", "name": "westus", "cluster_id": 1},
+        {"platform": "vm", "name": "uksouth"},
+        {"platform": "k3s", "name": "northeurope"},
+    )
+
+    assert [region.cluster and region.cluster.id for region in plan.regions] == [2, 1, None, 3]
+
+
 def test_a_derived_range_evades_the_ones_that_are_given() -> None:
     plan = plan_of({"name": "eastus"}, {"name": "westus", "vnet": "10.1.0.0/16"}, {"name": "uksouth"})
 
@@ -34,7 +84,7 @@ def test_a_derived_range_evades_the_ones_that_are_given() -> None:
 def test_nodes_join_two_of_each_region_or_the_one_there_is() -> None:
     plan = plan_of({"name": "eastus", "nodes": 3}, {"name": "westus", "nodes": 1})
 
-    assert plan.join == tuple(map(IPv4Address, ("10.1.1.4", "10.1.1.5", "10.2.1.4")))
+    assert plan.join == ("10.1.1.4:26257", "10.1.1.5:26257", "10.2.1.4:26257")
 
 
 def test_nodes_spread_over_the_zones_of_their_location() -> None:

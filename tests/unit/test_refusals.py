@@ -12,9 +12,9 @@ from roachmesh.topology import Topology
 
 # fmt: off
 WHOLE = [
-    ("", "1:1: topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image."),
-    ("- eastus", "1:1: topology: a list is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image."),
-    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image."),
+    ("", "1:1: topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image."),
+    ("- eastus", "1:1: topology: a list is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image."),
+    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image."),
     ("name: a\n---\nname: b", "2:1: a second document begins here; write one topology per file."),
     ("regions:", "1:9: regions: is empty; write one, each item after `- `."),
     ("regions: {eastus: 3}", "1:10: regions: a mapping is no list; write one, each item after `- `."),
@@ -34,7 +34,7 @@ WHOLE = [
     ("name: &a b", "1:7: aliases and anchors (* and &) are refused; write the value out."),
     ("name: !!str b", "1:7: the tag 'tag:yaml.org,2002:str' is refused; write plain values."),
     ("? [a]\n: b", "1:3: a key is a single word; this is a list or mapping."),
-    ("<<: {name: a}", "1:1: '<<': there is no such key; write one of name, regions, access, time, cockroachdb, image."),
+    ("<<: {name: a}", "1:1: '<<': there is no such key; write one of name, regions, access, time, cockroachdb, k3s, cilium, image."),
     ("name: [unclosed\nregions: ]]", "2:8: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence from line 1; mind colons, quotes, brackets and indentation up to here."),
     ("name: a\n\tregions: 1", "2:1: this is not YAML: a tab; indent with spaces."),
     ("name: a: b", "1:8: this is not YAML: mapping values are not allowed in this context; mind colons, quotes, brackets and indentation up to here."),
@@ -72,10 +72,9 @@ REGIONS = [
     ("{platform: vm, name: westus, zones: ['1']}", "2:41: regions[0].zones: westus has no availability zones; leave `zones` out."),
     ("{name: westus}", "2:5: regions[0].platform: is missing; write `platform: vm`."),
     ("{platform: vm}", "2:5: regions[0].name: is missing; write `name: eastus`."),
-    ("{platform: k3s, name: westus}", "2:16: regions[0].platform: 'k3s' is planned and not there yet; write 'vm'."),
-    ("{platform: aws, name: westus}", "2:16: regions[0].platform: 'aws' is not known; write 'vm'."),
-    ("eastus", "2:5: regions[0]: 'eastus' is no mapping; write `key: value` on lines of their own, the keys being platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib."),
-    ("", "2:4: regions[0]: is empty; write `key: value` on lines of their own, the keys being platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib."),
+    ("{platform: aws, name: westus}", "2:16: regions[0].platform: 'aws' is not known; write 'k3s' or 'vm'."),
+    ("eastus", "2:5: regions[0]: 'eastus' is no mapping; write `key: value` on lines of their own, the keys being platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib, servers, pods, services, cluster_id."),
+    ("", "2:4: regions[0]: is empty; write `key: value` on lines of their own, the keys being platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib, servers, pods, services, cluster_id."),
 ]
 IN_A_REGION = [
     ("nodes: three", "2:41: regions[0].nodes: 'three' is no whole number; write one in plain digits, such as 3."),
@@ -137,20 +136,53 @@ IN_A_REGION = [
     ("data_disk_gib: 128 GiB", "2:49: regions[0].data_disk_gib: '128 GiB' is no plain number; write 128, without quotes or unit."),
     ("vnett: 10.1.0.0/16", "2:34: regions[0].vnett: there is no such key; did you mean `vnet`?"),
     ("node: 3", "2:34: regions[0].node: there is no such key; did you mean `nodes`?"),
-    ("disk: 3", "2:34: regions[0].disk: there is no such key; write one of platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib."),
+    ("pods: 10.10.0.0/16", "2:40: regions[0].pods: is for k3s only; leave it out, or write `platform: k3s`."),
+    ("servers: 3", "2:43: regions[0].servers: is for k3s only; leave it out, or write `platform: k3s`."),
+    ("disk: 3", "2:34: regions[0].disk: there is no such key; write one of platform, name, location, nodes, vnet, subnet, zones, size, os_disk_gib, data_disk_gib, servers, pods, services, cluster_id."),
+]
+K3S_FIELDS = [
+    ("servers: 2", "2:44: regions[0].servers: 2 etcd members survive no more losses than 1; write an odd number, such as 1."),
+    ("servers: 5", "2:44: regions[0].servers: 5 is more than the region has `nodes`, 3; write fewer servers."),
+    ("servers: 9", "2:44: regions[0].servers: 9 is too large; write 7 or less."),
+    ("servers: 0", "2:44: regions[0].servers: 0 is too small; write 1 or more."),
+    ("pods: 10.10.0.0/23", "2:41: regions[0].pods: 10.10.0.0/23 is too small, each of 3 nodes gets a /24 of it; write a /22 or larger."),
+    ("pods: 10.10.0.0/25", "2:41: regions[0].pods: 10.10.0.0/25 is too small, each of 3 nodes gets a /24 of it; write a /22 or larger."),
+    ("pods: 10.1.0.0/20, vnet: 10.1.0.0/16", "2:41: regions[0].pods: 10.1.0.0/20 overlaps 10.1.0.0/16, `vnet`, and no address may exist twice among them; write a range of its own, such as 10.10.0.0/16."),
+    ("pods: 100.64.0.0/16", "2:41: regions[0].pods: 100.64.0.0/16 is not private; write a part of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, such as 10.1.0.0/16."),
+    ("services: 10.20.0.0/25", "2:45: regions[0].services: 10.20.0.0/25 does not fit Kubernetes; write a range from /12 to /24."),
+    ("services: 10.0.0.0/11", "2:45: regions[0].services: 10.0.0.0/11 does not fit Kubernetes; write a range from /12 to /24."),
+    ("cluster_id: 0", "2:47: regions[0].cluster_id: 0 is too small; write 1 or more."),
+    ("cluster_id: 256", "2:47: regions[0].cluster_id: 256 is too large; write 255 or less."),
 ]
 SEVERAL_REGIONS = [
+    (
+        ["{platform: k3s, name: eastus, cluster_id: 7}", "{platform: k3s, name: westus, cluster_id: 7}"],
+        "3:47: regions[1].cluster_id: 7 is the id of regions[0] already, and a mesh tells clusters apart by it; give each its own, or leave it out.",
+    ),
+    (
+        ["{platform: k3s, name: eastus, pods: 10.50.0.0/16}", "{platform: vm, name: westus, vnet: 10.50.0.0/16}"],
+        "3:40: regions[1].vnet: 10.50.0.0/16 overlaps 10.50.0.0/16, regions[0].pods, and no address may exist twice among them; write a range of its own, such as 10.1.0.0/16.",
+    ),
+    (
+        ["{platform: k3s, name: eastus, nodes: 200}", "{platform: k3s, name: westus, nodes: 200}", "{platform: k3s, name: uksouth, nodes: 1}"],
+        "2:3: regions: 401 nodes are on k3s, each needs a route in every region, and Azure allows 400 in a route table; write 400 nodes or fewer, the others with `platform: vm`.",
+    ),
+    (
+        [f"{{platform: k3s, name: r{i}, location: eastus, nodes: 1}}" for i in range(256)],
+        "2:3: regions: 256 are on k3s and a mesh has 255 clusters at most; write 255 or fewer, the others with `platform: vm`.\n"
+        "2:3: regions: 10.0.0.0/8 has no free /16 left for the regions without `vnet`, `pods` or `services`; write smaller ones for each.",
+    ),
     (
         ["{platform: vm, name: eastus}", "{platform: vm, name: eastus}"],
         "3:26: regions[1].name: 'eastus' is the name of regions[0] already; give each its own.",
     ),
     (
         ["{platform: vm, name: eastus, vnet: 10.1.0.0/16}", "{platform: vm, name: westus, vnet: 10.1.128.0/17}"],
-        "3:40: regions[1].vnet: 10.1.128.0/17 overlaps 10.1.0.0/16 of regions[0] and peered networks cannot share addresses; write a range of its own, such as 10.2.0.0/16.",
+        "3:40: regions[1].vnet: 10.1.128.0/17 overlaps 10.1.0.0/16, regions[0].vnet, and no address may exist twice among them; write a range of its own, such as 10.2.0.0/16.",
     ),
     (
         ["{platform: vm, name: eastus, vnet: 10.1.128.0/17}", "{platform: vm, name: westus, vnet: 10.1.0.0/16}"],
-        "3:40: regions[1].vnet: 10.1.0.0/16 overlaps 10.1.128.0/17 of regions[0] and peered networks cannot share addresses; write a range of its own, such as 10.2.0.0/16.",
+        "3:40: regions[1].vnet: 10.1.0.0/16 overlaps 10.1.128.0/17, regions[0].vnet, and no address may exist twice among them; write a range of its own, such as 10.2.0.0/16.",
     ),
     (
         ["{platform: vm, name: eastus}", "{platform: vm, name: china, location: chinanorth3, nodes: 0}"],
@@ -159,7 +191,7 @@ SEVERAL_REGIONS = [
     ),
     (
         ["{platform: vm, name: eastus, vnet: 10.0.0.0/8}", "{platform: vm, name: westus}"],
-        "2:3: regions: 10.0.0.0/8 has no free /16 left for the regions without a `vnet`; write a `vnet` for each.",
+        "2:3: regions: 10.0.0.0/8 has no free /16 left for the regions without `vnet`, `pods` or `services`; write smaller ones for each.",
     ),
     (
         ["{platform: vm, name: eastus, size: Standard_B1s}", "{platform: vm, name: eastus, nodes: 0}"],
@@ -199,6 +231,11 @@ def test_a_bad_field_of_a_region_is_refused(path: Path, text: str, message: str)
 @pytest.mark.parametrize(("text", "message"), REGIONS)
 def test_a_bad_region_is_refused(path: Path, text: str, message: str) -> None:
     assert refusal(path, f"regions:\n  - {text}\n") == message
+
+
+@pytest.mark.parametrize(("text", "message"), K3S_FIELDS)
+def test_a_field_of_k3s_that_cannot_work_is_refused(path: Path, text: str, message: str) -> None:
+    assert refusal(path, f"regions:\n  - {{platform: k3s, name: eastus, {text}}}\n") == message
 
 
 @pytest.mark.parametrize(("regions", "message"), SEVERAL_REGIONS)
@@ -287,7 +324,7 @@ def test_of_many_mistakes_the_first_twenty_are_told(path: Path) -> None:
         ({"image": {"sku": ["a"]}}, "image.sku: a list is no text; write a word, or leave the key out."),
         (
             None,
-            "topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, image.",
+            "topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image.",
         ),
         ({1: 2}, "[1]: Keys should be strings"),
     ],

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from roachmesh import cost, prices, topology
-from roachmesh.inventory import Inventory
+from roachmesh.inventory import Inventory, PodRoute
 from roachmesh.plan import make_plan
 from roachmesh.render import chrony, cloud_init, plan, systemd
 from roachmesh.ssh_keys import SshKeyPair
@@ -17,19 +17,27 @@ from roachmesh.topology import Time
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAN = make_plan(topology.DEFAULT)
-REGION = PLAN.regions[0]
+CLUSTER, _, REGION = PLAN.regions
 NODE = REGION.nodes[0]
 OPERATORS = (IPv4Network("203.0.113.7/32"),)
 FINGERPRINT = "SHA256:JlVDXHJ8DOjY8d/JK+fhPJr8yD+P/76DF8rSkSFr0Zk"
+POD_ROUTES = tuple(
+    PodRoute(node=node.name, pods=IPv4Network(f"10.10.{node.number}.0/24"), address=node.address)
+    for node in CLUSTER.nodes
+)
 PLANNED = Inventory(
     plan=PLAN,
     subscription_id="11111111-2222-3333-4444-555555555555",
     operators=OPERATORS,
     ssh_key_fingerprint=FINGERPRINT,
+    pod_routes=POD_ROUTES,
 )
 
 RENDERED = {
     "security_group.json": PLANNED.security_group(REGION).body,
+    "security_group_k3s.json": PLANNED.security_group(CLUSTER).body,
+    "route_table.json": PLANNED.route_table(REGION).body,
+    "interface_k3s.json": PLANNED.interface(CLUSTER, CLUSTER.nodes[0]).body,
     "virtual_network.json": PLANNED.virtual_network(REGION).body,
     "interface.json": PLANNED.interface(REGION, NODE).body,
     "virtual_machine.json": PLANNED.virtual_machine(REGION, NODE).body,

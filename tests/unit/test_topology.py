@@ -6,7 +6,7 @@ from roachmesh import topology
 from roachmesh.errors import InvalidTopology
 from roachmesh.topology import Topology
 
-DEMO = Path("topologies/three-vm-regions.yaml")
+SEED = Path("topologies/seed.yaml")
 
 
 def test_the_default_is_the_seeds_three_regions_of_three_nodes() -> None:
@@ -16,10 +16,10 @@ def test_the_default_is_the_seeds_three_regions_of_three_nodes() -> None:
     assert {region.nodes for region in regions} == {3}
 
 
-def test_the_demos_topology_says_what_the_default_does() -> None:
-    assert topology.load(DEMO).regions == tuple(
+def test_the_seeds_topology_says_what_the_default_does() -> None:
+    assert topology.load(SEED).regions == tuple(
         region.model_copy(update={"vnet": given.vnet})
-        for region, given in zip(Topology().regions, topology.load(DEMO).regions, strict=True)
+        for region, given in zip(Topology().regions, topology.load(SEED).regions, strict=True)
     )
 
 
@@ -34,7 +34,7 @@ def test_every_topology_that_we_show_is_accepted(path: Path) -> None:
 
 
 def test_a_topology_survives_being_written_and_read() -> None:
-    shown = topology.load(DEMO)
+    shown = topology.load(SEED)
 
     assert topology.parse(shown.model_dump(mode="json")) == shown
     assert Topology.model_validate(shown) == shown
