@@ -127,6 +127,10 @@ class KubernetesApi:
         """Merge a patch into what is at a path."""
         return self._request("PATCH", path, patch, "application/merge-patch+json")
 
+    def merge_by_key(self, path: str, patch: Object) -> Object:
+        """Merge a patch whose lists are merged by their items' keys, such as conditions by their type."""
+        return self._request("PATCH", path, patch, "application/strategic-merge-patch+json")
+
     def delete(self, path: str, propagation: str = "Background") -> None:
         """Delete what is at a path; nothing happens when there is nothing."""
         try:
