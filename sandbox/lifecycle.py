@@ -5,22 +5,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox import card, client, host, processes
+from sandbox.builds import Say
 from sandbox.card import Card
 from sandbox.fabric import removal as fabric_removal
 from sandbox.instance import STATE_DIR, Instance
-from sandbox.machines import image
 from sandbox.machines import removal as machines_removal
+from sandbox.machines.machines import prepare
 
 ROLE = "daemon"
 GRACE_S = 3.0
 FORMER_LIMIT = STATE_DIR / "former-limit-of-watchers"
-
-Say = Callable[[str], None]
 
 
 class CannotRun(RuntimeError):
@@ -45,7 +44,7 @@ def up(instance: Instance, say: Say) -> Card:
         found = living(instance)
         if found:
             return found
-        image.ensure(say)
+        prepare(say)
         _remove(instance)
         host.allow_many_machines(FORMER_LIMIT)
         try:

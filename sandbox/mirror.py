@@ -15,6 +15,8 @@ from starlette.routing import Route
 from sandbox.cockroach import archive
 from sandbox.faults.faults import Faults
 from sandbox.faults.kinds import Mirror
+from sandbox.images import catalogue
+from sandbox.images.registry import Registry
 
 COCKROACH = re.compile(
     r"binaries\.cockroachdb\.com/cockroach-(?P<version>v2\d\.\d+\.\d+)\.linux-amd64\.tgz(?P<checksum>\.sha256sum)?"
@@ -22,6 +24,7 @@ COCKROACH = re.compile(
 CONTENTS = """The sandbox's mirror has no {path}. It has:
 /binaries.cockroachdb.com/cockroach-v2X.Y.Z.linux-amd64.tgz  (a stand-in for CockroachDB)
 /binaries.cockroachdb.com/cockroach-v2X.Y.Z.linux-amd64.tgz.sha256sum
+/v2/  (a registry of container images, which mirrors every other)
 /ip  (the address that you come from)
 """
 
@@ -34,16 +37,22 @@ def app(cache: Path, faults: Faults) -> Starlette:
         faults: Among them, that it is of no use.
     """
     lock = threading.Lock()
+    registry = Registry(catalogue.find)
+
+    def wrong() -> set[str]:
+        return {fault.answer for fault in faults.active(Mirror)}
+
+    def pull(request: Request) -> Response:
+        return _resting() if "unavailable" in wrong() else registry.answer(request)
 
     def artifact(request: Request) -> Response:
         path = request.path_params["path"]
         match = COCKROACH.fullmatch(path)
         if match is None:
             return PlainTextResponse(CONTENTS.format(path=f"/{path}"), status_code=404)
-        wrong = {fault.answer for fault in faults.active(Mirror)}
-        if "unavailable" in wrong:
-            return PlainTextResponse("Service Unavailable", status_code=503)
-        if "checksum" in wrong and match["checksum"]:
+        if "unavailable" in wrong():
+            return _resting()
+        if "checksum" in wrong() and match["checksum"]:
             return PlainTextResponse(f"{'0' * 64}  {Path(path).stem}\n")
         with lock:  # two machines ask at once; one builds
             found = _cockroach(cache, match["version"])
@@ -52,9 +61,14 @@ def app(cache: Path, faults: Faults) -> Starlette:
     return Starlette(
         routes=[
             Route("/ip", _address_of_caller),
+            Route("/v2/{path:path}", pull),
             Route("/{path:path}", artifact),
         ]
     )
+
+
+def _resting() -> Response:
+    return PlainTextResponse("Service Unavailable", status_code=503)
 
 
 def _address_of_caller(request: Request) -> Response:

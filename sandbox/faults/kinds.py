@@ -111,7 +111,7 @@ class Mirror(Fault):
 
     kind: Literal["mirror"] = "mirror"
     answer: Literal["checksum", "unavailable"] = Field(
-        description="checksum: the checksums it serves are wrong; unavailable: 503 for every file"
+        description="checksum: the checksums it serves are wrong; unavailable: 503 for every file and image"
     )
 
 

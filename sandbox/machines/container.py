@@ -111,6 +111,7 @@ def _command(instance: Instance, key: str, root: Path) -> list[str]:
         f"--directory={root}", f"--machine={instance.mark}-{key}", "--console=read-only",
         f"--network-namespace-path={names.path(names.machine(instance, key))}",
         "--capability=all", f"--drop-capability={_WITHHELD}",
+        "--system-call-filter=@keyring bpf",  # for runc: a container has a key ring, and a filter of devices
     ]  # fmt: skip
 
 

@@ -4,17 +4,14 @@ It is never written to again: every machine lays its own changes over it, and th
 from it.
 """
 
-import fcntl
 import os
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from sandbox.commands import CommandFailed
+from sandbox import builds
 
-IMAGES = Path.home() / ".cache" / "roachmesh" / "images"
+IMAGES = builds.CACHE / "images"
 ROOTFS = Path(__file__).parent / "rootfs"  # files laid over Debian's, to resemble Azure's image
 
 _PACKAGES = (
@@ -22,15 +19,23 @@ _PACKAGES = (
     "ca-certificates", "iproute2", "iputils-ping", "linux-sysctl-defaults", "nftables", "procps",
     "e2fsprogs", "python3", "python3-cryptography", "python3-yaml", "postgresql-17", "postgresql-client-17",
     "chrony", "dnsmasq",
+    # What a Kubernetes node runs, and what the programs in its containers are made of.
+    "containerd", "runc", "containernetworking-plugins", "etcd-server", "etcd-client", "iptables",
+    "conntrack", "ethtool", "socat", "busybox-static", "python3-dnspython",
 )  # fmt: skip
 _LEFT_OUT = (
     "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/i18n/*",
     # PostgreSQL's just-in-time compiler: a third of the image, and nothing here is worth compiling.
     "/usr/lib/*/libLLVM*", "/usr/lib/*/libz3*", "/usr/lib/postgresql/*/lib/llvmjit*",
     "/usr/lib/postgresql/*/lib/bitcode/*",
+    # What containerd, etcd and the network plugins bring for others: 60 MB.
+    "/usr/bin/containerd-shim", "/usr/bin/containerd-shim-runc-v1", "/usr/bin/etcdutl", "/usr/lib/cni/dhcp",
 )  # fmt: skip
-_ENABLED = ("systemd-networkd.service", "cloud-final.service")
-_DISABLED = ("postgresql.service", "dnsmasq.service", "getty@tty1.service", "remote-fs.target")
+_ENABLED = ("systemd-networkd.service", "cloud-final.service", "kubelet-sysctls.service")
+_DISABLED = (
+    "postgresql.service", "dnsmasq.service", "containerd.service", "etcd.service", "getty@tty1.service",
+    "remote-fs.target",
+)  # fmt: skip
 _MASKED = (  # a boot costs a third less without them
     "apt-daily-upgrade.timer", "apt-daily.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
     "e2scrub_reap.service", "fstrim.timer", "console-getty.service", "dev-hugepages.mount", "run-lock.mount",
@@ -78,56 +83,18 @@ def path() -> Path:
     return IMAGES / recipe.hexdigest()[:16]
 
 
-def ensure(progress: Callable[[str], None]) -> Path:
+def ensure(say: builds.Say) -> Path:
     """Build the image unless it is there, and remove those of older recipes.
 
-    It is built under another name and renamed when it is whole, so that it may be killed at any point;
-    whoever else asks for it meanwhile waits.
+    Raises:
+        CommandFailed: the build failed; nothing of it is taken for whole.
     """
-    wanted = path()
-    if wanted.exists():
-        return wanted
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    with (IMAGES / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not wanted.exists():
-            progress("Building the machines' base image, Debian 13: about a minute, this once")
-            _build(IMAGES / "draft", progress)
-            (IMAGES / "draft").rename(wanted)
-        for other in set(IMAGES.iterdir()) - {wanted, IMAGES / "lock"} - set(_in_use()):
-            shutil.rmtree(other)
-    return wanted
 
+    def make(draft: Path) -> None:
+        say("Building the machines' base image, Debian 13: about a minute, this once")
+        builds.bootstrap((*_COMMAND, str(draft)), {"ROOTFS": str(ROOTFS)}, say)
 
-def _build(draft: Path, progress: Callable[[str], None]) -> None:
-    """Run mmdebstrap in namespaces that end with this process; its mounts and children end with them."""
-    if draft.exists():
-        shutil.rmtree(draft)
-    process = subprocess.Popen(
-        [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            *_COMMAND,
-            draft,
-        ],
-        env=os.environ | {"ROOTFS": str(ROOTFS)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        said = []
-        for line in process.stderr or ():
-            said.append(line)
-            if line.startswith("I: "):
-                progress(f"  {line[3:].rstrip()}")
-    if process.returncode:
-        raise CommandFailed(f"mmdebstrap could not build the base image: {''.join(said[-15:])}")
+    return builds.ensure(path(), make, lambda: set(_in_use()))
 
 
 def _in_use() -> Iterator[Path]:

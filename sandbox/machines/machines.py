@@ -1,21 +1,38 @@
 """Virtual machines of one instance: each an overlay on the base image, booted in its namespace."""
 
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sandbox.builds import Say
 from sandbox.commands import CommandFailed, run
 from sandbox.fabric import names
 from sandbox.fabric.sockets import connect_in_namespace
 from sandbox.instance import Instance
+from sandbox.kubernetes import binaries
 from sandbox.machines import cloud_config, container, disks, fullness, groups, image, mounts, provision
 from sandbox.machines.model import MachineSpec
 
 BOOT_DEADLINE_S = 60.0
 _CONSOLE_LINES = 15
+# What Kubernetes' programs write to is no overlay, since containers' own overlays cannot lie on one.
+_PLAIN = ("rancher", "kubelet", "containerd")
 _PANIC = """#!/bin/sh
 echo "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
 exit 1
 """
+
+
+def prepare(say: Say) -> None:
+    """Build what all machines are made of, unless it is there.
+
+    Raises:
+        CommandFailed: a build failed.
+    """
+    with ThreadPoolExecutor() as pool:
+        for build in [pool.submit(ensure, say) for ensure in (binaries.ensure, image.ensure)]:
+            build.result()
 
 
 class MachineFailed(RuntimeError):
@@ -49,7 +66,11 @@ class Machines:
             if not _provisioned(root).exists():
                 provision.provision(root, spec, config)
                 _provisioned(root).touch()
-            binds = [*self._binds(spec), *(self._panic(spec.key) if spec.panics else [])]
+            binds = [
+                *self._disks(spec),
+                *self._kubernetes(spec.key),
+                *(self._panic(spec.key) if spec.panics else []),
+            ]
             container.start(self._instance, spec.key, root, binds, BOOT_DEADLINE_S)
             self._greet(spec.key)
         except (CommandFailed, container.NotReady, OSError) as error:
@@ -118,7 +139,7 @@ class Machines:
         run("mount", "-t", "overlay", "-o", layers, f"{self._instance.mark}-{key}", root)
         return root
 
-    def _binds(self, spec: MachineSpec) -> list[str]:
+    def _disks(self, spec: MachineSpec) -> list[str]:
         """Show data disks inside as Azure's azure-vm-utils does: a device, and a link by its LUN."""
         links = self._folder(spec.key) / "by-lun"
         shutil.rmtree(links, ignore_errors=True)
@@ -129,6 +150,13 @@ class Machines:
             (links / str(disk.lun)).symlink_to(f"../../../..{device.removeprefix('/dev')}")
             binds.append(f"--bind={disks.attach(self._instance, disk)}:{device}")
         return binds
+
+    def _kubernetes(self, key: str) -> Iterator[str]:
+        yield f"--bind-ro={binaries.path()}:{binaries.MOUNT}"
+        for name in _PLAIN:
+            plain = self._folder(key) / "plain" / name
+            plain.mkdir(parents=True, exist_ok=True)
+            yield f"--bind={plain}:/var/lib/{name}"
 
     def _panic(self, key: str) -> list[str]:
         """Show another first process inside; the disk stays as it is, and good for the next boot."""

@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.instance import Instance
 from sandbox.machines import image
+from sandbox.machines.machines import prepare
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +23,6 @@ def instance() -> Iterator[Instance]:
 
 @pytest.fixture(scope="session")
 def base_image() -> Path:
-    """The base image, built if need be."""
-    return image.ensure(lambda _line: None)
+    """The base image, built if need be, and Kubernetes with it, which every machine sees."""
+    prepare(lambda _line: None)
+    return image.path()

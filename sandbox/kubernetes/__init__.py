@@ -1,0 +1,1 @@
+"""Kubernetes' own programs, built from Debian's source package."""
