@@ -10,6 +10,6 @@ from tasks.network_test import judge_reachability, probe_from, start_answerer
 
 def run_network_test(deployment: Deployment, machines: Sequence[Machine]) -> None:
     """Let nobody pass unless every node reaches every other."""
-    for_each(machines, start_answerer, deployment)
-    observed = for_each(machines, probe_from, deployment, deployment.plan.nodes)
+    endpoints = [end for ends in for_each(machines, start_answerer, deployment) for end in ends]
+    observed = for_each(machines, probe_from, deployment, endpoints)
     judge_reachability(deployment, observed)

@@ -1,13 +1,21 @@
 """Whether nodes reach each other, tested with packets on the database's own ports."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
 from blocks.logger import logger
-from roachmesh.errors import GateFailed, HostUnreachable, NotReadyYet
-from roachmesh.plan import Node
-from roachmesh.reachability import Observation, as_markdown, describe, unreachable
+from roachmesh.errors import GateFailed, HostUnreachable
+from roachmesh.reachability import (
+    Endpoint,
+    Observation,
+    as_markdown,
+    describe,
+    describe_packets,
+    small_packets,
+    unreachable,
+)
 from roachmesh.render.systemd import ANSWERER, SERVICE
 from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
 from tasks.deployment import Deployment
@@ -16,83 +24,80 @@ from tasks.engine import always
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import program_text
-from tasks.wait import wait_until
 
 PORTS = (SQL_PORT, CONSOLE_PORT)
-PROBE_TIMEOUT_S = 5
-PATIENCE_S = 20.0
-ANSWERER_LIFETIME_S = 120
+STEP_TIMEOUT_S = 5
+PATIENCE_S = 20  # Azure says that a rule or a peering is there some seconds before packets notice
+LIFETIME_S = 300  # what answers ends by itself, should nobody be left to end it
 
 
 @always("answer on {machine.host.name}")
-def start_answerer(deployment: Deployment, machine: Machine) -> None:
+def start_answerer(deployment: Deployment, machine: Machine) -> list[Endpoint]:
     """Answer on the database's ports where nothing listens yet; CockroachDB answers for itself.
 
-    It ends after two minutes, or when CockroachDB starts. That is said here and not in CockroachDB's own
+    It ends after five minutes, or when CockroachDB starts. That is said here and not in CockroachDB's own
     unit: systemd makes no transient unit of a name that another unit speaks of.
     """
+    node = machine.node
+    endpoint = Endpoint(name=node.name, region=node.region, address=node.address, host=None, answers=False)
     try:
         host = session(deployment, machine.host)
     except HostUnreachable as exc:
         logger().warning("%s", exc)  # its probe says so to the judge
-        return
+        return [endpoint]
     if host.succeeds(["systemctl", "is-active", "--quiet", SERVICE]):
-        return
+        return [endpoint]
     host.succeeds(["systemctl", "stop", ANSWERER])
     options = ["--quiet", "--collect", f"--unit={ANSWERER}", "--property=Type=notify"]
-    options += ["--property=User=nobody", f"--property=RuntimeMaxSec={ANSWERER_LIFETIME_S}"]
+    options += ["--property=User=nobody", f"--property=RuntimeMaxSec={LIFETIME_S}"]
     options += [f"--property=Conflicts={SERVICE}", f"--property=Before={SERVICE}"]
     host.run(["systemd-run", *options, "python3", "-c", program_text("answer"), *map(str, PORTS)])
+    return [endpoint.model_copy(update={"answers": True})]
 
 
 @always("probe from {machine.host.name}")
-def probe_from(deployment: Deployment, machine: Machine, targets: Sequence[Node]) -> list[Observation]:
-    """Connect from one node to all others, on every port, at once; what fails is tried again for 20 s.
-
-    Azure says that a rule or a peering is there some seconds before packets notice.
-    """
-    others = [node for node in targets if node.name != machine.node.name]
-    pairs = [(node, port) for node in others for port in PORTS]
-    seen: list[Observation] = []
-
-    def all_answer() -> bool | None:
-        seen[:] = _probe(deployment, machine, pairs)
-        return None if unreachable(seen) else True
-
+def probe_from(deployment: Deployment, machine: Machine, endpoints: Sequence[Endpoint]) -> list[Observation]:
+    """Try everything from one machine to all others at once; what fails is tried again for 20 s."""
+    source, targets = ends(machine.node.name, endpoints)
     try:
-        wait_until(all_answer, what=f"answers to {machine.host.name}", timeout_s=PATIENCE_S)
-    except NotReadyYet:
-        if not seen:
-            raise
-    return seen
-
-
-def _probe(deployment: Deployment, machine: Machine, pairs: Sequence[tuple[Node, int]]) -> list[Observation]:
-    request = {
-        "targets": [(str(node.address), port) for node, port in pairs],
-        "timeout_s": PROBE_TIMEOUT_S,
-    }
-    try:
-        answers = session(deployment, machine.host).program("probe", request)
+        answers = session(deployment, machine.host).program("probe", probe_request(targets))
     except HostUnreachable as exc:
-        untested = {"error": f"not tested: {exc.message}", "round_trip_ms": None, "seen_as": None}
-        answers = [untested] * len(pairs)
+        untested = {"problems": {"not tested": exc.message}, "round_trip_ms": None, "packet_bytes": None}
+        answers = [untested] * len(targets)
+    return observed(source, targets, answers)
+
+
+def ends(name: str, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, list[Endpoint]]:
+    """Give the endpoint of that name, and all others."""
+    (source,) = (end for end in endpoints if end.name == name)
+    return source, [end for end in endpoints if end.name != name]
+
+
+def probe_request(targets: Sequence[Endpoint]) -> dict[str, Any]:
+    """Say what `roachmesh/remote/probe.py` is to try."""
+    return {
+        "targets": [
+            {"address": str(end.address), "name": end.host, "answers": end.answers} for end in targets
+        ],
+        "ports": PORTS,
+        "timeout_s": STEP_TIMEOUT_S,
+        "patience_s": PATIENCE_S,
+    }
+
+
+def observed(
+    source: Endpoint, targets: Sequence[Endpoint], answers: Sequence[dict[str, Any]]
+) -> list[Observation]:
+    """Take down what a probe answered."""
     return [
-        Observation(
-            source=machine.node,
-            target=node,
-            port=port,
-            error=answer["error"],
-            round_trip_ms=answer["round_trip_ms"],
-            seen_as=answer["seen_as"],
-        )
-        for (node, port), answer in zip(pairs, answers, strict=True)
+        Observation(source=source, target=target, **answer)
+        for target, answer in zip(targets, answers, strict=True)
     ]
 
 
 @always("every node reaches every other")
 def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[Observation]]) -> int:
-    """Show the matrix, and let nobody pass unless every pair can talk; gives the number of connections.
+    """Show the matrix, and let nobody pass unless every pair can talk; gives the number of pairs.
 
     Raises:
         GateFailed: naming exactly the pairs that cannot, and what in Azure is not as planned.
@@ -109,7 +114,7 @@ def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[O
         raise GateFailed(
             "\n".join(
                 (
-                    f"{len(broken)} of {len(seen)} connections fail.",
+                    f"{len(broken)} of {len(seen)} pairs fail.",
                     *(f"- {line}" for line in describe(seen)),
                     "",
                     diagnosis,
@@ -118,6 +123,8 @@ def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[O
             where="network test",
             advice="Nothing was done to CockroachDB.",
         )
+    if small_packets(seen):
+        logger().warning("%s", describe_packets(seen))
     return len(seen)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from roachmesh.remote import agent, install_archive, place_files, probe, read_certificates
+from roachmesh.remote import agent, install_archive, place_files, read_certificates
 from tasks.sessions import program_text
 
 OWNER = pwd.getpwuid(os.getuid()).pw_name
@@ -177,16 +177,6 @@ def test_a_wrong_checksum_is_refused_and_nothing_installed(
 def test_a_failed_download_may_heal(wanted: dict[str, Any]) -> None:
     with pytest.raises(ConnectionError, match="cannot download"):
         install_archive.main({**wanted, "url": wanted["url"].replace("v1", "v2")})
-
-
-def test_a_probe_tells_who_answers_and_who_does_not(mirror: tuple[str, Path]) -> None:
-    port = int(mirror[0].rsplit(":", 1)[1])
-
-    answered, refused = probe.main({"targets": [["127.0.0.1", port], ["127.0.0.1", 1]], "timeout_s": 2})
-
-    assert answered["error"] is None
-    assert answered["round_trip_ms"] >= 0
-    assert "refused" in refused["error"].lower()
 
 
 def test_certificates_that_are_not_there_are_none(tmp_path: Path) -> None:
