@@ -16,6 +16,23 @@ apt-get -qq -o APT::Sandbox::User=root source --download-only kubernetes
 tar -C "$source" --strip-components=1 -xf kubernetes_*.orig.tar.gz
 version=$(ls kubernetes_*.dsc | sed 's/.*really\([0-9.]*\).*/\1/')
 
+# The vendored reflect2 calls into Go's runtime as it was before 1.18; with 1.19 the API server would die of the
+# first object of a custom type. Not needed any more with a Kubernetes that vendors reflect2 1.0.2.
+reflect2=$source/vendor/github.com/modern-go/reflect2
+sed -i 's/^\(func mapiterinit(.*\)) \*hiter$/\1, it *hiter)/
+  s/rest fields are ignored/the rest as Go 1.19 has it/
+  /the rest as Go/a t, h, buckets, bptr, overflow, oldoverflow unsafe.Pointer; startBucket uintptr; offset uint8;\
+    wrapped bool; b, i uint8; bucket, checkBucket uintptr' "$reflect2/unsafe_link.go"
+sed -i 's/mapiterinit(type2/newHiter(type2/' "$reflect2/unsafe_map.go"
+cat >>"$reflect2/unsafe_map.go" <<'END'
+
+func newHiter(rtype unsafe.Pointer, m unsafe.Pointer) *hiter {
+	it := &hiter{}
+	mapiterinit(rtype, m, it)
+	return it
+}
+END
+
 # Without the definitions of its API the API server does not compile; the archive has the generator only.
 say "generating the API's definitions"
 cd "$source"
