@@ -12,18 +12,25 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from sandbox.cockroach import archive
+from sandbox.cockroach import archive as cockroach
 from sandbox.faults.faults import Faults
 from sandbox.faults.kinds import Mirror
 from sandbox.images import catalogue
 from sandbox.images.registry import Registry
+from sandbox.k3s import archive as k3s
 
 COCKROACH = re.compile(
     r"binaries\.cockroachdb\.com/cockroach-(?P<version>v2\d\.\d+\.\d+)\.linux-amd64\.tgz(?P<checksum>\.sha256sum)?"
 )
+K3S = re.compile(
+    r"github\.com/k3s-io/k3s/releases/download/(?P<version>v1\.\d+\.\d+\+k3s\d+)/"
+    r"(k3s|(?P<checksum>sha256sum-amd64\.txt))"
+)
 CONTENTS = """The sandbox's mirror has no {path}. It has:
 /binaries.cockroachdb.com/cockroach-v2X.Y.Z.linux-amd64.tgz  (a stand-in for CockroachDB)
 /binaries.cockroachdb.com/cockroach-v2X.Y.Z.linux-amd64.tgz.sha256sum
+/github.com/k3s-io/k3s/releases/download/v1.X.Y+k3sZ/k3s  (a stand-in for k3s)
+/github.com/k3s-io/k3s/releases/download/v1.X.Y+k3sZ/sha256sum-amd64.txt
 /v2/  (a registry of container images, which mirrors every other)
 /ip  (the address that you come from)
 """
@@ -47,16 +54,18 @@ def app(cache: Path, faults: Faults) -> Starlette:
 
     def artifact(request: Request) -> Response:
         path = request.path_params["path"]
-        match = COCKROACH.fullmatch(path)
+        match = COCKROACH.fullmatch(path) or K3S.fullmatch(path)
         if match is None:
             return PlainTextResponse(CONTENTS.format(path=f"/{path}"), status_code=404)
         if "unavailable" in wrong():
             return _resting()
-        if "checksum" in wrong() and match["checksum"]:
-            return PlainTextResponse(f"{'0' * 64}  {Path(path).stem}\n")
+        file = cache / path
         with lock:  # two machines ask at once; one builds
-            found = _cockroach(cache, match["version"])
-        return FileResponse(found.with_name(found.name + (match["checksum"] or "")))
+            if not file.exists():
+                _build(match, file.parent)
+        if "checksum" in wrong() and match["checksum"]:
+            return PlainTextResponse(f"{'0' * 64}  {file.read_text().split()[1]}\n")
+        return FileResponse(file)
 
     return Starlette(
         routes=[
@@ -76,8 +85,7 @@ def _address_of_caller(request: Request) -> Response:
     return PlainTextResponse(request.client.host if request.client else "")
 
 
-def _cockroach(cache: Path, version: str) -> Path:
-    directory = cache / "binaries.cockroachdb.com"
+def _build(match: re.Match[str], directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    found = directory / f"cockroach-{version}.linux-amd64.tgz"
-    return found if found.exists() else archive.build(version, directory)
+    stand_in = cockroach if match.re is COCKROACH else k3s
+    stand_in.build(match["version"], directory)

@@ -153,6 +153,7 @@ class Machines:
 
     def _kubernetes(self, key: str) -> Iterator[str]:
         yield f"--bind-ro={binaries.path()}:{binaries.MOUNT}"
+        yield "--bind=/dev/null:/dev/kmsg"  # kubelet reads it, and this computer's is none of its business
         for name in _PLAIN:
             plain = self._folder(key) / "plain" / name
             plain.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,15 @@ def test_an_archive_is_served_at_its_official_path_and_matches_its_checksum(fetc
         assert archive.getnames() == [f"{NAME}/cockroach"]
 
 
+def test_k3s_is_served_beside_the_list_of_checksums_of_its_release(fetch: Fetch) -> None:
+    release = "/github.com/k3s-io/k3s/releases/download/v1.36.4%2Bk3s1"
+    status, program = fetch(f"{release}/k3s")
+    assert status == 200
+    assert program.startswith(b"#!/usr/bin/python3")
+    status, checksums = fetch(f"{release}/sha256sum-amd64.txt")
+    assert (status, checksums.decode()) == (200, f"{hashlib.sha256(program).hexdigest()}  k3s\n")
+
+
 def test_what_it_lacks_is_answered_with_what_it_has(fetch: Fetch) -> None:
     for path in (
         "/",
