@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXIT_CODES = """\b
 Exit codes:
   0 well, 1 unforeseen, 2 wrong input, 10 Azure, 20 machines or the network
-  among them, 40 the database, 130 Ctrl-C
+  among them, 30 Kubernetes, 40 the database, 130 Ctrl-C
 """
 INTERRUPTED = 130
 FILE = "topologies/three-vm-regions.yaml"

@@ -18,12 +18,14 @@ RoachmeshError                message, where, advice
 │  ├─ ReplaceMachine          a living machine cannot be changed so             exit code 10
 │  ├─ HostFailed              a command on a machine failed, or its key is wrongexit code 20
 │  ├─ GateFailed              nodes cannot reach each other                     exit code 20
+│  ├─ KubernetesRefused       a Kubernetes API said no, or cannot do it         exit code 30
 │  └─ DatabaseFailed          CockroachDB refused                               exit code 40
 └─ Transient                  retrying may help
    ├─ NotReadyYet             a wait ended before what it waited for came true  10, or who was last asked
    ├─ AzureBusy               throttled, locked or unreachable                  exit code 10
    ├─ HostUnreachable         no SSH session                                    exit code 20
    ├─ HostBusy                a machine could not do it now                     exit code 20
+   ├─ KubernetesBusy          no Kubernetes API answers, or not now             exit code 30
    └─ DatabaseBusy            no answer, or a transaction to repeat             exit code 40
 """
 
@@ -161,6 +163,12 @@ class GateFailed(Permanent):
     exit_code = 20
 
 
+class KubernetesRefused(Permanent):
+    """A Kubernetes API refused what we asked, or what runs in the cluster failed."""
+
+    exit_code = 30
+
+
 class DatabaseFailed(Permanent):
     """CockroachDB refused what we asked."""
 
@@ -195,6 +203,12 @@ class HostBusy(Transient):
     """A machine could not do what it was asked now, but may later."""
 
     exit_code = 20
+
+
+class KubernetesBusy(Transient):
+    """No server of a cluster answers, or the cluster is not so far yet."""
+
+    exit_code = 30
 
 
 class DatabaseBusy(Transient):
