@@ -1,6 +1,7 @@
 """From the store to the network that packets see: a pure function of what was written."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from sandbox.arm.locations import canonical
@@ -11,21 +12,24 @@ from sandbox.fabric.model import (
     Loss,
     Network,
     NetworkInterface,
+    NextHop,
     Peering,
     SecurityGroup,
     SecurityRule,
     Subnet,
+    UserDefinedRoute,
     VirtualNetwork,
 )
 from sandbox.faults.faults import Faults
 from sandbox.faults.kinds import Cut, NoTime
 
 INTERFACES = "Microsoft.Network/networkInterfaces"
+NETWORKS = "Microsoft.Network/virtualNetworks"
 
 
 def describe(store: Store, faults: Faults) -> Network:
     """Describe everything that the fabric has to carry, and what it is to lose."""
-    networks = store.of_type("Microsoft.Network/virtualNetworks")
+    networks = store.of_type(NETWORKS)
     return Network(
         virtual_networks=tuple(_virtual_network(store, network) for network in networks),
         interfaces=tuple(_interface(store, interface) for interface in store.of_type(INTERFACES)),
@@ -40,16 +44,29 @@ def _losses(store: Store, cut: Cut) -> Iterator[Loss]:
     mine = {interface.id for interface in here}
     everybody = [_interface(store, interface) for interface in store.of_type(INTERFACES)]
     there = others[0] if others else [one for one in everybody if one.id not in mine]
-    yield Loss(_ids(there), _addresses(here))
-    yield Loss(_ids(here), _addresses(there if others else here), all_others=not others)
+    only = cut.prefixes
+    yield Loss(_ids(there), _addresses(store, here), only=only)
+    yield Loss(_ids(here), _addresses(store, there if others else here), all_others=not others, only=only)
 
 
 def _ids(interfaces: list[NetworkInterface]) -> frozenset[str]:
     return frozenset(interface.id for interface in interfaces)
 
 
-def _addresses(interfaces: list[NetworkInterface]) -> tuple[IPv4Address, ...]:
-    return tuple(one for found in interfaces for one in (found.address, found.public_address) if one)
+def _addresses(store: Store, interfaces: list[NetworkInterface]) -> tuple[IPv4Network, ...]:
+    """What leads to some interfaces: their addresses, and prefixes that are routed to them, as those of pods.
+
+    Not those that a network has itself: an appliance that others' packets pass through is not where they go.
+    """
+    own = [one for found in interfaces for one in (found.address, found.public_address) if one]
+    networks = [prefix for network in store.of_type(NETWORKS) for prefix in _prefixes(network)]
+    routed = {
+        route.prefix
+        for subnet in store.of_type(f"{NETWORKS}/subnets")
+        for route in _routes(store, subnet)
+        if route.address in own and not any(route.prefix.overlaps(prefix) for prefix in networks)
+    }
+    return (*map(IPv4Network, own), *sorted(routed))
 
 
 def _interfaces_at(store: Store, place: str) -> list[NetworkInterface]:
@@ -67,10 +84,14 @@ def _virtual_network(store: Store, network: Resource) -> VirtualNetwork:
     peerings = store.children(network.id, "virtualNetworkPeerings")
     return VirtualNetwork(
         id=network.id.key,
-        prefixes=tuple(IPv4Network(text) for text in network.properties["addressSpace"]["addressPrefixes"]),
+        prefixes=_prefixes(network),
         subnets=tuple(_subnet(store, subnet) for subnet in subnets),
         peerings=tuple(_peering(half) for half in peerings if half.hidden["state"] != "Disconnected"),
     )
+
+
+def _prefixes(network: Resource) -> tuple[IPv4Network, ...]:
+    return tuple(IPv4Network(text) for text in network.properties["addressSpace"]["addressPrefixes"])
 
 
 def _subnet(store: Store, subnet: Resource) -> Subnet:
@@ -79,7 +100,20 @@ def _subnet(store: Store, subnet: Resource) -> Subnet:
         id=subnet.id.key,
         prefix=IPv4Network(several[0]),
         security_group=_security_group(store, subnet.properties),
+        routes=tuple(_routes(store, subnet)),
     )
+
+
+def _routes(store: Store, subnet: Resource) -> Iterator[UserDefinedRoute]:
+    table = _referenced(store, subnet.properties, "routeTable")
+    for route in store.children(table.id, "routes") if table else []:
+        given = route.properties
+        yield _route(given["addressPrefix"], given["nextHopType"], given.get("nextHopIpAddress"))
+
+
+@lru_cache(maxsize=65536)  # tables of many regions say the same, and are read at every change
+def _route(prefix: str, next_hop: NextHop, address: str | None) -> UserDefinedRoute:
+    return UserDefinedRoute(IPv4Network(prefix), next_hop, IPv4Address(address) if address else None)
 
 
 def _peering(half: Resource) -> Peering:

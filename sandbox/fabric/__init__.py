@@ -2,7 +2,8 @@
 
 Seen in Azure's documentation: security groups by priority, inbound subnet before interface, stateful;
 the default rules' tags; peering in two halves, not transitive; silent gateways; the resolver exempt from
-security groups; standard public addresses closed until a rule opens them; no default way out.
+security groups; standard public addresses closed until a rule opens them; no default way out; user-defined
+routes, followed where a packet is sent (`routes.py`); IP forwarding of the interface on both sides.
 
 Believed, or other than on Azure:
 

@@ -4,13 +4,13 @@ Every step is safe to repeat: a fabric that was killed in the middle finds on it
 whole (a link gets its digest last) and makes the rest anew.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from ipaddress import IPv4Address
 
 from sandbox.commands import run
 from sandbox.fabric import names
-from sandbox.fabric.kernel import PROTOCOL, Batch, ask
-from sandbox.fabric.layout import THIS_COMPUTER, End, EndName, Layout, Link, Plan, Route
+from sandbox.fabric.kernel import PROTOCOL, RULES, Batch, ask
+from sandbox.fabric.layout import THIS_COMPUTER, End, EndName, Layout, Link, Plan, Route, Rule
 from sandbox.fabric.namespaces import kill_inside, without_ipv6, write_settings
 from sandbox.instance import Instance
 
@@ -43,6 +43,7 @@ def converge(current: Layout, wanted: Plan, filters: Mapping[str, str]) -> None:
     fresh = {end.key for link in links for end in (link.near, link.far)}
     known = {route for route in current.routes if (route.namespace, route.link) not in fresh}
     _configure_near_ends(links, wanted.addresses - current.addresses, wanted.routes - known)
+    _change_tables(current, wanted, fresh)
 
 
 def hold_back(instance: Instance) -> None:
@@ -152,6 +153,25 @@ def _configure_near_ends(
     batch.run()
 
 
+def _change_tables(current: Layout, wanted: Plan, fresh: Set[EndName]) -> None:
+    """Fill new tables, lead packets there, and only then take away the old ones: none is without a way."""
+    batch, gone = Batch(), current.namespaces - wanted.namespaces
+    touched = {namespace for namespace, _ in fresh}  # with a link, the kernel forgets the routes over it
+    for (namespace, number), table in wanted.contents.items():
+        if namespace in touched or (namespace, number) not in current.tables:
+            for line in table.lines:
+                batch.add(namespace, f"route replace {line} table {number} proto {PROTOCOL}")
+    for rule in wanted.rules - current.rules:
+        batch.add(rule.namespace, f"rule add {_rule(rule)}")
+    for rule in current.rules - wanted.rules:
+        if rule.namespace not in gone:
+            batch.add(rule.namespace, f"rule del {_rule(rule)}")
+    for namespace, number in current.tables - wanted.tables:
+        if namespace not in gone:
+            batch.add(namespace, f"route flush table {number}")
+    batch.run()
+
+
 def _configure(batch: Batch, end: End) -> None:
     if end.address:
         batch.add(end.namespace, f"addr add {end.address} dev {end.name}")
@@ -160,6 +180,10 @@ def _configure(batch: Batch, end: End) -> None:
         batch.add(end.namespace, f"neigh replace {address} lladdr {mac} dev {end.name} nud permanent")
     if end.gateway:
         batch.add(end.namespace, f"route add default via {end.gateway} dev {end.name}")
+
+
+def _rule(rule: Rule) -> str:
+    return f"iif {rule.link} lookup {rule.table} pref {RULES}"
 
 
 def _route(route: Route) -> str:

@@ -3,7 +3,7 @@
 import threading
 
 from sandbox import processes
-from sandbox.fabric import converge, edge, kernel, layout, router
+from sandbox.fabric import converge, edge, kernel, layout, router, routes
 from sandbox.fabric.layout import Plan
 from sandbox.fabric.model import Network
 from sandbox.instance import Instance
@@ -31,6 +31,7 @@ class Fabric:
             CommandFailed: the kernel refused a step; the next call starts from what stands then.
         """
         wanted = layout.plan(self._instance, network)
+        routes.add_tables(wanted, self._instance, network)
         filters = edge.ruleset(self._instance) | router.rulesets(self._instance, network)
         with self._lock:
             known, self._plan = self._plan, None  # unknown until all of this has happened

@@ -8,10 +8,11 @@ from typing import Any
 
 from sandbox.commands import run
 from sandbox.fabric import names
-from sandbox.fabric.layout import THIS_COMPUTER, Layout, Route
+from sandbox.fabric.layout import THIS_COMPUTER, Layout, Route, Rule, Table
 from sandbox.instance import Instance
 
 PROTOCOL = "98"  # marks our routes, so that we never touch another's
+RULES = 100  # the preference of ours: after the rule for a namespace's own addresses, before that for all
 
 
 def read(instance: Instance) -> Layout:
@@ -29,12 +30,17 @@ def read(instance: Instance) -> Layout:
             found.links |= {
                 (namespace, link["ifname"]): link["ifalias"] for link in links if "ifalias" in link
             }
-            found.routes |= set(_routes(namespace))
+            routes = _our_routes(namespace)
+            found.routes |= set(_of_all(namespace, routes))
+            found.tables |= {(namespace, number) for number in _whole_tables(namespace, routes)}
+            found.rules |= set(_rules(namespace))
             found.addresses |= {(namespace, address) for address in _own_addresses(namespace)}
     here = {link["ifname"] for link in ask(THIS_COMPUTER, "link", "show")}
     found.ends |= {(THIS_COMPUTER, name) for name in here & {names.on_this_computer(instance)}}
     found.routes |= {
-        route for route in _routes(THIS_COMPUTER) if route.destination == instance.public_network
+        route
+        for route in _of_all(THIS_COMPUTER, _our_routes(THIS_COMPUTER))
+        if route.destination == instance.public_network
     }
     return found
 
@@ -60,11 +66,47 @@ class Batch:
             run("ip", *_inside(namespace), "-batch", "-", stdin="\n".join(lines))
 
 
-def _routes(namespace: str) -> Iterable[Route]:
-    for route in ask(namespace, "route", "show", "proto", PROTOCOL):
-        destination = "0.0.0.0/0" if route["dst"] == "default" else route["dst"]
-        via = IPv4Address(route["gateway"]) if "gateway" in route else None
-        yield Route(namespace, IPv4Network(destination), route["dev"], via)
+def _our_routes(namespace: str) -> list[dict[str, Any]]:
+    """Return our routes, those of all tables."""
+    return ask(namespace, "route", "show", "table", "all", "proto", PROTOCOL)
+
+
+def _of_all(namespace: str, routes: Iterable[dict[str, Any]]) -> Iterable[Route]:
+    """Yield the routes that hold for packets from all links."""
+    for route in routes:
+        if "table" not in route:
+            via = IPv4Address(route["gateway"]) if "gateway" in route else None
+            yield Route(namespace, _destination(route), route["dev"], via)
+
+
+def _whole_tables(namespace: str, routes: Iterable[dict[str, Any]]) -> Iterable[int]:
+    """Yield the tables whose content makes up their number, and clear away what is left of others."""
+    lines: dict[int, set[str]] = defaultdict(set)
+    for route in routes:
+        if "table" in route:
+            lines[int(route["table"])].add(_table_line(route))
+    for number, found in lines.items():
+        if Table(frozenset(found)).number == number:
+            yield number
+        else:
+            run("ip", *_inside(namespace), "route", "flush", "table", str(number))
+
+
+def _table_line(route: dict[str, Any]) -> str:
+    destination = _destination(route)
+    if "gateway" in route:
+        return f"{destination} via {route['gateway']} dev {route['dev']} onlink"
+    return f"{route['type']} {destination}"
+
+
+def _rules(namespace: str) -> Iterable[Rule]:
+    for rule in ask(namespace, "rule", "show"):
+        if rule["priority"] == RULES:
+            yield Rule(namespace, rule["iif"], int(rule["table"]))
+
+
+def _destination(route: dict[str, Any]) -> IPv4Network:
+    return IPv4Network("0.0.0.0/0" if route["dst"] == "default" else route["dst"])
 
 
 def _own_addresses(namespace: str) -> Iterable[IPv4Address]:

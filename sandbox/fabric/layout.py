@@ -7,6 +7,7 @@ holds its interfaces. All links are point to point, so that no packet reaches an
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
@@ -68,6 +69,30 @@ class Route:
     via: IPv4Address | None = OTHER_END
 
 
+@dataclass(frozen=True)
+class Table:
+    """Routes, as `ip` writes them, that packets from some links follow before those that hold for all."""
+
+    lines: frozenset[str]
+
+    @cached_property
+    def number(self) -> int:
+        """Its number, made of its content: another table stands beside this one until it is whole."""
+        return 1000 + int(sha256("\n".join(sorted(self.lines)).encode()).hexdigest()[:7], 16)
+
+
+TableName = tuple[str, int]  # a namespace, and a number in it
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Packets that come in over a link look into a table first."""
+
+    namespace: str
+    link: str
+    table: int
+
+
 @dataclass
 class Layout:
     """Namespaces, links, routes and addresses of routers; filters and daemons are told apart.
@@ -76,6 +101,7 @@ class Layout:
         links: Digests by namespace and name of the near end.
         ends: All ends of links, whole or not.
         addresses: What routers and the edge answer for themselves.
+        tables: Those that are whole.
     """
 
     namespaces: set[str] = field(default_factory=set)
@@ -83,6 +109,8 @@ class Layout:
     ends: set[EndName] = field(default_factory=set)
     routes: set[Route] = field(default_factory=set)
     addresses: set[tuple[str, IPv4Address]] = field(default_factory=set)
+    tables: set[TableName] = field(default_factory=set)
+    rules: set[Rule] = field(default_factory=set)
 
 
 @dataclass
@@ -90,6 +118,7 @@ class Plan(Layout):
     """A layout with all that is needed to make it."""
 
     definitions: dict[EndName, Link] = field(default_factory=dict)
+    contents: dict[TableName, Table] = field(default_factory=dict)
 
     def add_link(self, near: End, far: End) -> None:
         """Ask for a link."""
@@ -97,6 +126,12 @@ class Plan(Layout):
         self.links[near.key] = link.digest
         self.ends |= {near.key, far.key}
         self.definitions[near.key] = link
+
+    def add_table(self, namespace: str, table: Table, links: Iterable[str]) -> None:
+        """Ask for a table, for packets that come in over some links."""
+        self.tables.add((namespace, table.number))
+        self.contents[namespace, table.number] = table
+        self.rules |= {Rule(namespace, link, table.number) for link in links}
 
 
 def plan(instance: Instance, network: Network) -> Plan:

@@ -30,13 +30,26 @@ class SecurityGroup:
     rules: tuple[SecurityRule, ...]
 
 
+NextHop = Literal["VirtualAppliance", "VnetLocal", "Internet", "None"]
+
+
+@dataclass(frozen=True)
+class UserDefinedRoute:
+    """What a route table says of a prefix; `address` is the virtual appliance's."""
+
+    prefix: IPv4Network
+    next_hop: NextHop
+    address: IPv4Address | None = None
+
+
 @dataclass(frozen=True)
 class Subnet:
-    """A subnet, with the security group that is associated with it."""
+    """A subnet, with the security group and the routes of the table that are associated with it."""
 
     id: str
     prefix: IPv4Network
     security_group: SecurityGroup | None = None
+    routes: tuple[UserDefinedRoute, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,11 +90,15 @@ class NetworkInterface:
 
 @dataclass(frozen=True)
 class Loss:
-    """Packets that are lost on purpose: from some interfaces to some addresses, or to all others."""
+    """Packets that are lost on purpose: from some interfaces to some addresses, or to all others.
+
+    Where `only` names prefixes, a packet is lost if it comes from or goes to one of them.
+    """
 
     interfaces: frozenset[str]
-    addresses: tuple[IPv4Address, ...]
+    addresses: tuple[IPv4Network, ...]
     all_others: bool = False
+    only: tuple[IPv4Network, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 
 from sandbox.fabric import names, rules
 from sandbox.fabric.model import NetworkInterface, SecurityGroup, SecurityRule, Subnet
-from sandbox.fabric.tags import RESOLVER_TAG
+from sandbox.fabric.tags import RESOLVER_TAG, AddressSpace
 
 _ALLOW_THE_REST = SecurityRule("Rest", "Outbound", 65536, "Allow", "*", ("*",), ("*",), ("*",), ("*",))
 
 
 @dataclass(frozen=True)
 class Port:
-    """An interface, and the subnet that it is in."""
+    """An interface, the subnet that it is in, and what tags mean there."""
 
     interface: NetworkInterface
     subnet: Subnet
+    space: AddressSpace
 
     @property
     def link(self) -> str:
@@ -40,14 +41,17 @@ class Port:
 
     def chains(self) -> dict[str, list[str]]:
         """Return the bodies of its three chains; an empty one refuses nothing."""
-        inbound = [f"jump {rules.chain_name(group, 'Inbound')}" for group in self.groups]
+        inbound = self._jumps(self.groups, "Inbound")
         # A standard public address is closed until a security group opens it.
         closed = [f'iifname "{names.EDGE_LINK}" drop']
         return {
             "inbound": inbound or closed,
-            "outbound": _jumps(self.groups[::-1]),
-            "resolver": _jumps(self.resolver_groups[::-1]),
+            "outbound": self._jumps(self.groups[::-1], "Outbound"),
+            "resolver": self._jumps(self.resolver_groups[::-1], "Outbound"),
         }
+
+    def _jumps(self, groups: Iterable[SecurityGroup], direction: rules.Direction) -> list[str]:
+        return [f"jump {rules.chain_name(group, direction, self.space)}" for group in groups]
 
 
 def chains(ports: Iterable[Port]) -> Iterable[str]:
@@ -73,10 +77,6 @@ def table_of(name: str, kind: str, elements: Iterable[str]) -> str:
     """Render a named set or map; nftables does not take an empty list of elements."""
     listed = ", ".join(elements)
     return f"  {name} {{ type {kind}; {f'elements = {{ {listed} }};' if listed else ''} }}"
-
-
-def _jumps(groups: Iterable[SecurityGroup]) -> list[str]:
-    return [f"jump {rules.chain_name(group, 'Outbound')}" for group in groups]
 
 
 def _names_the_resolver(rule: SecurityRule) -> bool:

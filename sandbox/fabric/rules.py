@@ -20,9 +20,9 @@ _VERDICTS = {"Allow": "return", "Deny": "drop"}
 _ALL_PORTS = (0, 65535)
 
 
-def chain_name(group: SecurityGroup, direction: Direction) -> str:
-    """Name the chain of a group; equal groups share it."""
-    return f"sg_{sha256(repr(group).encode()).hexdigest()[:10]}_{direction.lower()}"
+def chain_name(group: SecurityGroup, direction: Direction, space: AddressSpace) -> str:
+    """Name the chain of a group; equal groups share it, where tags mean the same."""
+    return f"sg_{sha256((space.digest + repr(group)).encode()).hexdigest()[:10]}_{direction.lower()}"
 
 
 @lru_cache(maxsize=4096)
@@ -31,7 +31,7 @@ def chain(group: SecurityGroup, direction: Direction, space: AddressSpace) -> st
     rules = sorted((rule for rule in group.rules if rule.direction == direction), key=lambda r: r.priority)
     lines = [line for rule in rules for line in _rule(rule, space)]
     body = "\n".join(f"    {line}" for line in [*lines, "drop"])
-    return f"  chain {chain_name(group, direction)} {{\n{body}\n  }}"
+    return f"  chain {chain_name(group, direction, space)} {{\n{body}\n  }}"
 
 
 def address_match(field: str, networks: Sequence[IPv4Network]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 PLATFORM_ADDRESS = IPv4Address("168.63.129.16")  # Azure's resolver and health probe, in every network
@@ -24,13 +25,25 @@ class UnknownTag(ValueError):
 
 @dataclass(frozen=True)
 class AddressSpace:
-    """What tags mean inside one virtual network.
+    """What tags mean inside one subnet.
 
     Attributes:
-        virtual_network: Its own prefixes and those of connected peers that it may access.
+        virtual_network: The prefixes of its network and of connected peers that this one may access.
+        routed: The prefixes of its user-defined routes: they belong to the tag VirtualNetwork, and are no
+            less a part of the internet.
     """
 
     virtual_network: tuple[IPv4Network, ...]
+    routed: tuple[IPv4Network, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Tell it from others, at little cost."""
+        return sha256(repr((self.virtual_network, self.routed)).encode()).hexdigest()
+
+    def __hash__(self) -> int:
+        """Hash the digest, which is made once."""
+        return hash(self.digest)
 
     @cached_property
     def internet(self) -> list[IPv4Network]:
@@ -53,7 +66,7 @@ class AddressSpace:
             case "*":
                 return [EVERYWHERE]
             case "virtualnetwork":
-                return self.virtual_network
+                return (*self.virtual_network, *self.routed)
             case "internet":
                 return self.internet
             case "azureloadbalancer" | "azureplatformdns":

@@ -76,7 +76,7 @@ class Faults:
         return entry.left != 0 and (entry.until is None or self._clock() < entry.until)
 
     def _shown(self, entry: _Entry) -> dict[str, Any]:
-        shown = entry.fault.model_dump(exclude={"for_s", "times"})
+        shown = entry.fault.model_dump(exclude={"for_s", "times"}, exclude_none=True)
         if entry.until is not None:
             shown["left_s"] = round(entry.until - self._clock(), 1)
         return shown | ({"times_left": entry.left} if entry.left is not None else {})

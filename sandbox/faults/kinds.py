@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
@@ -93,10 +94,19 @@ class Cut(Fault):
         description="two regions or machines (eastus,westus), or one, which is then cut off from all, you too"
     )
 
+    only: str | None = Field(
+        None, description="ranges (10.10.0.0/16,10.11.0.0/16), as of pods: no packets but from or to them"
+    )
+
     @property
     def ends(self) -> list[str]:
         """The one or two places, as given."""
         return [end.strip() for end in self.between.split(",")]
+
+    @property
+    def prefixes(self) -> tuple[IPv4Network, ...]:
+        """The ranges; none stand for all packets."""
+        return tuple(IPv4Network(text.strip()) for text in (self.only or "").split(",") if text)
 
     @field_validator("between")
     @classmethod
@@ -104,6 +114,13 @@ class Cut(Fault):
         if not 1 <= len([end for end in between.split(",") if end.strip()]) == between.count(",") + 1 <= 2:
             raise ValueError("name one or two regions or machines, with a comma between them")
         return between
+
+    @field_validator("only")
+    @classmethod
+    def _ranges(cls, only: str | None) -> str | None:
+        for text in only.split(",") if only is not None else []:
+            IPv4Network(text.strip())
+        return only
 
 
 class Mirror(Fault):

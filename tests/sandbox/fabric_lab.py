@@ -20,6 +20,7 @@ from sandbox.fabric.model import (
     SecurityGroup,
     SecurityRule,
     Subnet,
+    UserDefinedRoute,
     VirtualNetwork,
 )
 from sandbox.fabric.sockets import connect_in_namespace, in_namespace, listen_in_namespace
@@ -74,16 +75,26 @@ def group(*rules: SecurityRule) -> SecurityGroup:
 
 
 def virtual_network(
-    number: int, *peerings: Peering, security_group: SecurityGroup | None = None
+    number: int,
+    *peerings: Peering,
+    security_group: SecurityGroup | None = None,
+    routes: tuple[UserDefinedRoute, ...] = (),
 ) -> VirtualNetwork:
     """Network `net1`, 10.1.0.0/16, with one subnet 10.1.1.0/24, and so on."""
-    subnet = Subnet(f"net{number}/subnet", IPv4Network(f"10.{number}.1.0/24"), security_group)
+    subnet = Subnet(f"net{number}/subnet", IPv4Network(f"10.{number}.1.0/24"), security_group, routes)
     return VirtualNetwork(f"net{number}", (IPv4Network(f"10.{number}.0.0/16"),), (subnet,), peerings)
 
 
 def half(number: int, *, access: bool = True, forwarded: bool = False) -> Peering:
     """One half of a peering, with `net<number>`."""
     return Peering(f"net{number}", access, forwarded)
+
+
+def route(prefix: str, next_hop: str) -> UserDefinedRoute:
+    """A user-defined route, to an address or to what has a name."""
+    if next_hop in ("VnetLocal", "Internet", "None"):
+        return UserDefinedRoute(IPv4Network(prefix), next_hop)  # type: ignore[arg-type]
+    return UserDefinedRoute(IPv4Network(prefix), "VirtualAppliance", IPv4Address(next_hop))
 
 
 class Lab:

@@ -37,7 +37,10 @@ BODIES: dict[str, dict[str, Any]] = {
     f"{paths.SUBSCRIPTION}/resourcegroups/new": {"location": "eastus", "tags": {"a": "b"}},
     f"{paths.NSG}/new": group(),
     paths.RULE: paths.rule(),
-    f"{paths.NETWORK}/routeTables/new": paths.located(routes=[], disableBgpRoutePropagation=True),
+    f"{paths.NETWORK}/routeTables/new": paths.located(
+        routes=[{"name": "a", **paths.route()}], disableBgpRoutePropagation=True
+    ),
+    paths.ROUTE: paths.route(),
     f"{paths.NETWORK}/virtualNetworks/new": paths.network("10.9.0.0/16", a="10.9.1.0/24"),
     f"{paths.VNET}/subnets/new": paths.subnet("10.1.7.0/24", networkSecurityGroup=paths.NOT_OURS),
     f"{paths.VNET}/subnets/other": {"properties": {"addressPrefixes": ["10.1.7.0/24"]}},
@@ -56,6 +59,7 @@ def app() -> Iterator[App]:
     before = {
         f"{paths.SUBSCRIPTION}/resourcegroups/rg": {"location": "eastus"},
         f"{paths.NSG}/nsg": paths.located(),
+        f"{paths.NETWORK}/routeTables/rt": paths.located(),
         paths.VNET: paths.network("10.1.0.0/16", nodes="10.1.1.0/24"),
         f"{paths.NETWORK}/virtualNetworks/peer": paths.network("10.2.0.0/16"),
         f"{paths.NETWORK}/publicIPAddresses/pip": paths.standard(),

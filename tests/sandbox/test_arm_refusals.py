@@ -28,6 +28,8 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
         make.security_group(found)
         found.raw("PUT", f"{NETWORK}/networkSecurityGroups/nsg/securityRules/ssh", rule(priority=100))
         make.security_group(found, "nsg-west", location="westus")
+        found.raw("PUT", f"{NETWORK}/routeTables/rt", located())
+        found.raw("PUT", f"{NETWORK}/routeTables/rt/routes/taken", route(addressPrefix="10.8.0.0/24"))
         make.virtual_network(found)
         make.virtual_network(found, "peer", "10.2.0.0/16")
         make.virtual_network(found, "same", "10.1.0.0/16")
@@ -60,6 +62,13 @@ def rule(**changes: Any) -> dict[str, Any]:
     return {
         "properties": {name: value for name, value in (properties | changes).items() if value is not None}
     }
+
+
+def route(**changes: str | None) -> dict[str, Any]:
+    """Describe a route to a virtual appliance."""
+    properties = {"addressPrefix": "10.9.0.0/24", "nextHopType": "VirtualAppliance"}
+    given = properties | {"nextHopIpAddress": "10.1.1.4"} | changes
+    return {"properties": {name: value for name, value in given.items() if value is not None}}
 
 
 def peering(name: str, **changes: Any) -> dict[str, Any]:
@@ -121,6 +130,8 @@ IMAGE = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server",
 NOT_OURS = {"id": f"{NSG}/nsg"}
 DATA = {"id": f"{COMPUTE}/disks/data"}
 
+ROUTE = f"{NETWORK}/routeTables/rt/routes/new"
+MANY_ROUTES = [{"name": f"r{n}", **route(addressPrefix=f"10.{n // 250}.{n % 250}.0/24")} for n in range(401)]
 MANY = [{"name": f"r{number}", **rule(priority=100 + number)} for number in range(1001)]
 REFUSED: list[tuple[str, str, Any, int, str]] = [
     # resource groups
@@ -180,8 +191,30 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
      "SecurityRuleConflict"),
     ("PUT", f"{NSG}/new", located(securityRules=MANY), 400, "SecurityRuleCountLimitReached"),
     # route tables
-    ("PUT", f"{NETWORK}/routeTables/new", located(routes=[{"name": "a", "properties": {}}]), 400,
+    ("PUT", ROUTE, route(addressPrefix=None), 400, "InvalidAddressPrefixFormat"),
+    ("PUT", ROUTE, route(addressPrefix="10.9.0.0"), 400, "InvalidAddressPrefixFormat"),
+    ("PUT", ROUTE, route(addressPrefix="10.9.0.0/33"), 400, "InvalidCIDRNotation"),
+    ("PUT", ROUTE, route(addressPrefix="10.9.0.1/24"), 400, "InvalidCIDRNotation"),
+    ("PUT", ROUTE, route(addressPrefix="fd00::/8"), 400, "NotEmulatedBySandbox"),
+    ("PUT", ROUTE, route(addressPrefix="AzureCloud.EastUS"), 400, "NotEmulatedBySandbox"),
+    ("PUT", ROUTE, route(addressPrefix="10.8.0.0/24"), 400, "RouteConflict"),
+    ("PUT", ROUTE, route(nextHopType=None), 400, "InvalidRequestFormat"),
+    ("PUT", ROUTE, route(nextHopType="Null"), 400, "InvalidRequestFormat"),
+    ("PUT", ROUTE, route(nextHopType="VirtualNetworkGateway", nextHopIpAddress=None), 400,
      "NotEmulatedBySandbox"),
+    ("PUT", ROUTE, route(nextHopType="VirtualApplianceEcmp"), 400, "NotEmulatedBySandbox"),
+    ("PUT", ROUTE, route(nextHopType="Internet"), 400, "NextHopIpAddressNotAllowed"),
+    ("PUT", ROUTE, route(nextHopIpAddress=None), 400, "MissingNextHopIpAddress"),
+    ("PUT", ROUTE, route(nextHopIpAddress=""), 400, "MissingNextHopIpAddress"),
+    ("PUT", ROUTE, route(nextHopIpAddress="10.1.1"), 400, "InvalidNextHopIpAddress"),
+    ("PUT", ROUTE, route(nextHopIpAddress="127.0.0.1"), 400, "InvalidNextHopIpAddress"),
+    ("PUT", ROUTE, route(nextHopIpAddress="224.0.0.1"), 400, "InvalidNextHopIpAddress"),
+    ("PUT", ROUTE, route(nextHopIpAddress="fd00::1"), 400, "NotEmulatedBySandbox"),
+    ("PUT", f"{NETWORK}/routeTables/new", located(routes=[{"name": name, **route()} for name in "ab"]), 400,
+     "RouteConflict"),
+    ("PUT", f"{NETWORK}/routeTables/new", located(routes=MANY_ROUTES), 400, "RouteCountLimitReached"),
+    ("PUT", f"{NETWORK}/routeTables/absent/routes/new", route(), 404, "ParentResourceNotFound"),
+    ("GET", f"{NETWORK}/routeTables/rt/routes/absent", None, 404, "NotFound"),
     # virtual networks and subnets
     ("PUT", f"{NETWORK}/virtualNetworks/new", located(), 400, "VnetAddressSpaceNotSpecified"),
     ("PUT", f"{NETWORK}/virtualNetworks/new", network("10.1.0.0/99"), 400, "InvalidCIDRNotation"),

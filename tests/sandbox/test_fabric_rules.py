@@ -103,6 +103,6 @@ def test_internet_and_virtual_network_make_up_everything(prefixes: list[IPv4Netw
 
 
 def test_groups_that_are_equal_share_a_chain() -> None:
-    assert rules.chain_name(SecurityGroup(DEFAULT_RULES), "Inbound") == rules.chain_name(
-        SecurityGroup(tuple(DEFAULT_RULES)), "Inbound"
+    assert rules.chain_name(SecurityGroup(DEFAULT_RULES), "Inbound", SPACE) == rules.chain_name(
+        SecurityGroup(tuple(DEFAULT_RULES)), "Inbound", SPACE
     )

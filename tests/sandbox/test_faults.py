@@ -130,6 +130,8 @@ def test_slow_operations_take_azures_time(azure: Azure) -> None:
         ({"kind": "refuse", "type": "disks", "code": "AllocationFailed"}, "type=virtualMachines only"),
         ({"kind": "cut", "between": "a,b,c"}, "name one or two regions or machines"),
         ({"kind": "cut", "between": ","}, "name one or two regions or machines"),
+        ({"kind": "cut", "between": "a", "only": ""}, "only: .*Address cannot be empty"),
+        ({"kind": "cut", "between": "a", "only": "10.0.0.1/8"}, "only: .*has host bits set"),
         ({"kind": "mirror", "answer": "no"}, "'checksum' or 'unavailable'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Route tables: they exist, are associated with subnets, and are empty so far."""
+"""Route tables: packets of the subnets that they are associated with follow their routes."""
 
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError
