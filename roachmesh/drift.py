@@ -1,5 +1,6 @@
 """What differs between a plan and what Azure has."""
 
+from itertools import zip_longest
 from typing import Any, Literal
 
 from roachmesh.inventory import VIRTUAL_MACHINE
@@ -7,18 +8,20 @@ from roachmesh.topology import Model
 
 
 class Finding(Model):
-    """One resource of the plan, and how Azure's differs from it.
+    """One thing of the plan, and how what there is differs from it.
 
     Attributes:
         label: What people call it.
-        type: Azure's name of its type.
+        type: Azure's name of its type, the kind of a Kubernetes object, or "file".
         state: "foreign" carries no tag of ours; "not planned" does, and no topology asks for it any more.
         differences: What differs, by path; empty when nothing does.
     """
 
     label: str
     type: str
-    state: Literal["as planned", "missing", "different", "not running", "foreign", "not planned"]
+    state: Literal[
+        "as planned", "missing", "different", "not running", "unreachable", "foreign", "not planned"
+    ]
     differences: tuple[str, ...] = ()
 
     @property
@@ -31,6 +34,7 @@ class Finding(Model):
             "missing": "create it",
             "different": "change it",
             "not running": "start it",
+            "unreachable": "try to reach it",
             "foreign": "refuse to run",
             "not planned": "leave it",
         }[self.state]
@@ -56,6 +60,8 @@ def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
         ]
     if isinstance(wanted, list):
         return _list_differences(wanted, found or [], path)
+    if isinstance(wanted, str) and "\n" in wanted:
+        return _text_differences(wanted, found, path)
     if _same(wanted, found):
         return []
     return [f"{path}: {found!r}, wanted {wanted!r}"]
@@ -82,6 +88,15 @@ def _list_differences(wanted: list[Any], found: list[Any], path: str) -> list[st
         for i, (want, have) in enumerate(zip(wanted, found, strict=True))
         for line in differences(want, have, f"{path}[{i}]")
     ]
+
+
+def _text_differences(wanted: str, found: Any, path: str) -> list[str]:
+    """Name the first line that differs; whole texts would be longer than anybody reads."""
+    if not isinstance(found, str):
+        return [f"{path}: missing"]
+    pairs = zip_longest(wanted.split("\n"), found.split("\n"))
+    differing = [(number, *pair) for number, pair in enumerate(pairs, 1) if len(set(pair)) > 1]
+    return [f"{path}: line {number}: {have!r}, wanted {want!r}" for number, want, have in differing[:1]]
 
 
 def _same(wanted: Any, found: Any) -> bool:

@@ -61,6 +61,19 @@ def pod_host(region: str, number: int) -> str:
     return f"{STATEFUL_SET}-{number}.{STATEFUL_SET}.{namespace(region)}.svc.cluster.local"
 
 
+NETWORK_TEST = "network-test"  # the Service that names the pods of the network test
+
+
+def test_pod(node: str, run: str) -> str:
+    """Name the pod that answers on a node in one run of the network test; other runs are not disturbed."""
+    return f"{node}-{run}"
+
+
+def test_pod_host(region: str, pod: str) -> str:
+    """Name a pod of the network test in DNS, the same from every region."""
+    return f"{pod}.{NETWORK_TEST}.{namespace(region)}.svc.cluster.local"
+
+
 def pod_route(node: str) -> str:
     """Name the route to the pods of a node."""
     return f"pods-{node}"

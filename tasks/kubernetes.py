@@ -165,15 +165,17 @@ class Kubernetes:
         pod: str,
         command: Sequence[str],
         *,
+        container: str = "",
         stdin: str = "",
         timeout_s: int = COMMAND_TIMEOUT_S,
     ) -> str:
-        """Run a command in a pod's first container and give what it prints.
+        """Run a command in a pod and give what it prints.
 
         Args:
             namespace: The pod's namespace.
             pod: Its name.
             command: Its words; with `stdin` the image must have `sh` and `head`.
+            container: Which of the pod's containers, if it has several.
             stdin: What it reads: the place for secrets, since no process list shows it.
             timeout_s: Seconds after which it is given up.
 
@@ -184,7 +186,7 @@ class Kubernetes:
         # Servers older than 1.30 cannot say to a command that its input ended: it is told the length.
         length = str(len(stdin.encode()))
         words = ["sh", "-c", 'head -c "$0" | "$@"', length, *command] if stdin else list(command)
-        opened = self._ask(lambda server: server.open(namespace, pod, words, stdin=bool(stdin)))
+        opened = self._ask(lambda server: server.open(namespace, pod, words, container, stdin=bool(stdin)))
         what = f"`{shorten(shlex.join(command), 100)}` in {namespace}/{pod}"
         try:
             if stdin:
@@ -314,7 +316,7 @@ class Server:
         timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
         return self.api.request(method, path, serialize=False, _request_timeout=timeout, **options)
 
-    def open(self, namespace: str, pod: str, command: Sequence[str], *, stdin: bool) -> Any:
+    def open(self, namespace: str, pod: str, command: Sequence[str], container: str, *, stdin: bool) -> Any:
         """Start a command in a pod; gives the open connection to it."""
         from kubernetes.client import ApiClient, CoreV1Api
         from kubernetes.stream import stream
@@ -326,6 +328,7 @@ class Server:
             pod,
             namespace,
             command=list(command),
+            **({"container": container} if container else {}),
             stdin=stdin,
             stdout=True,
             stderr=True,

@@ -16,8 +16,9 @@ from roachmesh.reachability import (
     small_packets,
     unreachable,
 )
+from roachmesh.render.network_test import LIFETIME_S
 from roachmesh.render.systemd import ANSWERER, SERVICE
-from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
+from roachmesh.security_rules import DATABASE_PORTS
 from tasks.deployment import Deployment
 from tasks.drift import survey
 from tasks.engine import always
@@ -25,10 +26,8 @@ from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import program_text
 
-PORTS = (SQL_PORT, CONSOLE_PORT)
 STEP_TIMEOUT_S = 5
 PATIENCE_S = 20  # Azure says that a rule or a peering is there some seconds before packets notice
-LIFETIME_S = 300  # what answers ends by itself, should nobody be left to end it
 
 
 @always("answer on {machine.host.name}")
@@ -51,7 +50,7 @@ def start_answerer(deployment: Deployment, machine: Machine) -> list[Endpoint]:
     options = ["--quiet", "--collect", f"--unit={ANSWERER}", "--property=Type=notify"]
     options += ["--property=User=nobody", f"--property=RuntimeMaxSec={LIFETIME_S}"]
     options += [f"--property=Conflicts={SERVICE}", f"--property=Before={SERVICE}"]
-    host.run(["systemd-run", *options, "python3", "-c", program_text("answer"), *map(str, PORTS)])
+    host.run(["systemd-run", *options, "python3", "-c", program_text("answer"), *map(str, DATABASE_PORTS)])
     return [endpoint.model_copy(update={"answers": True})]
 
 
@@ -79,7 +78,7 @@ def probe_request(targets: Sequence[Endpoint]) -> dict[str, Any]:
         "targets": [
             {"address": str(end.address), "name": end.host, "answers": end.answers} for end in targets
         ],
-        "ports": PORTS,
+        "ports": DATABASE_PORTS,
         "timeout_s": STEP_TIMEOUT_S,
         "patience_s": PATIENCE_S,
     }

@@ -80,9 +80,17 @@ def _alpine(tag: str) -> Image | None:
     )
 
 
+def _python(tag: str) -> Image | None:
+    """What is found in the real one: a shell and Python, which is Debian's 3.13."""
+    if tag != "3.13-alpine":
+        return None
+    return Image("Python on Alpine Linux", command=("python3",))
+
+
 REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
     "docker.io/cockroachdb/cockroach": _cockroach,
     "docker.io/rancher/mirrored-pause": _pause,
     "docker.io/library/busybox": _busybox,
     "docker.io/library/alpine": _alpine,
+    "docker.io/library/python": _python,
 }

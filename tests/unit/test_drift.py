@@ -34,6 +34,10 @@ def test_what_azure_adds_or_spells_otherwise_is_no_difference(wanted: Any, found
         ({"rules": [{"name": "x"}]}, {"rules": [{"name": "x"}, {"name": "evil"}]}, "rules[evil]: not wanted"),
         ({"rules": [{"name": "x", "p": 1}]}, {"rules": [{"name": "x", "p": 2}]}, "rules[x].p: 2, wanted 1"),
         ({"routes": []}, {"routes": [{"name": "r"}]}, "routes: 1 items, wanted 0"),
+        ({"f": "a\nb\n"}, {}, "f: missing"),
+        ({"f": "a\nb\n"}, {"f": "a\nc\n"}, "f: line 2: 'c', wanted 'b'"),
+        ({"f": "a\nb\n"}, {"f": "a\nb"}, "f: line 3: None, wanted ''"),
+        ({"f": "a\n"}, {"f": "a\nb\n"}, "f: line 2: 'b', wanted ''"),
         ({"zones": ["1"]}, {"zones": ["2"]}, "zones[0]: '2', wanted '1'"),
     ],
 )

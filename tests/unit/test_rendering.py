@@ -11,7 +11,7 @@ import yaml
 from roachmesh import cost, prices, topology
 from roachmesh.inventory import Inventory, PodRoute
 from roachmesh.plan import make_plan
-from roachmesh.render import chrony, cloud_init, plan, systemd
+from roachmesh.render import chrony, cloud_init, network_test, plan, systemd
 from roachmesh.ssh_keys import SshKeyPair
 from roachmesh.topology import Time
 
@@ -45,6 +45,8 @@ RENDERED = {
     "peering.json": PLANNED.peering(*PLAN.peerings[0]).body,
     "cockroach.service": systemd.cockroach_service(PLAN, NODE),
     "store.mount": systemd.store_mount("/dev/disk/azure/data/by-lun/0"),
+    "network_test_answering.json": network_test.answering(CLUSTER, "ab12cd34", "the program")[:3],
+    "network_test_probing.json": network_test.probing(CLUSTER.nodes[0], "ab12cd34", "the program", "{}"),
     "chrony_ptp.conf": chrony.config(Time(), has_ptp_device=True),
     "chrony_ntp.conf": chrony.config(Time(), has_ptp_device=False),
     "plan.md": plan.markdown(PLANNED, cost.estimate(PLAN, prices.shipped())),
