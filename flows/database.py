@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from flows.parallel import for_each
+from flows.parallel import Parallel, for_each
 from roachmesh.outcome import Outcome
 from tasks.cockroachdb import ensure_cockroachdb_started
+from tasks.cockroachdb_pods import ensure_cockroachdb_in_pods, wait_for_pods_ready
 from tasks.database import ensure_initialised, wait_for_members
 from tasks.deployment import Deployment
 from tasks.machines import Machine
@@ -13,10 +14,22 @@ from tasks.sql import ensure_verify_table, read_rows, write_row
 
 def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:
     """Start every node, initialise the cluster through the first, and wait until all are members."""
-    started = for_each(machines, ensure_cockroachdb_started, deployment)
+    started = start_nodes(deployment, machines)
     initialised = ensure_initialised(deployment, machines)
+    for_each(deployment.plan.clusters, wait_for_pods_ready, deployment)
     wait_for_members(deployment, machines[0])
     return [*started, initialised]
+
+
+def start_nodes(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:
+    """Start all nodes at once: a pod on each machine of a k3s region, a service on every other one."""
+    work = Parallel()
+    for region in deployment.plan.clusters:
+        work.start(ensure_cockroachdb_in_pods, deployment, region)
+    for machine in machines:
+        if machine.node.role == "vm":
+            work.start(ensure_cockroachdb_started, deployment, machine)
+    return work.join()
 
 
 def verify_sql(deployment: Deployment, machines: Sequence[Machine]) -> None:

@@ -12,10 +12,12 @@ from enum import Enum
 from ipaddress import IPv4Address
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from roachmesh import names
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 NODE_LIFETIME = timedelta(days=1825)
@@ -51,6 +53,27 @@ class Purpose:
 def node_purpose(address: IPv4Address, host_name: str) -> Purpose:
     """Describe the `node.crt` of a machine, for every name it is dialled by."""
     return Purpose("node", Use.SERVER, (str(address), host_name, "localhost", "127.0.0.1"))
+
+
+def pods_purpose(region: str) -> Purpose:
+    """Describe the `node.crt` that all database pods of a region share, for every name they are dialled by.
+
+    Their addresses change: they never stand in it.
+    """
+    namespace, public = names.namespace(region), names.PUBLIC_SERVICE
+    return Purpose(
+        "node",
+        Use.SERVER,
+        (
+            f"*.{names.pod_domain(region)}",
+            f"*.{names.STATEFUL_SET}.{namespace}",
+            public,
+            f"{public}.{namespace}",
+            names.public_host(region),
+            "localhost",
+            "127.0.0.1",
+        ),
+    )
 
 
 def client_purpose(user: str) -> Purpose:
@@ -114,6 +137,36 @@ def faults(certificate: str, authority: str, purpose: Purpose, now: datetime) ->
         *_purpose_faults(leaf, purpose),
         *_validity_faults(leaf, now),
     ]
+
+
+def reasons_to_issue(
+    authority: str, purpose: Purpose, certificate: str | None, public_key: str | None, *, now: datetime
+) -> list[str]:
+    """Say why a node needs another certificate than the one it has, if it does.
+
+    Args:
+        authority: PEM of the authority's certificate.
+        purpose: What it must be good for.
+        certificate: PEM of the one it has, if any.
+        public_key: PEM of the public half of the private key that it has, if any.
+        now: Aware.
+    """
+    if certificate is None or public_key is None:
+        return ["it is missing"]
+    reasons = faults(certificate, authority, purpose, now)
+    if not is_for(certificate, public_key):
+        reasons.append("its key is another one's")
+    return reasons
+
+
+def public_half(key: str) -> str | None:
+    """Derive the public half of a private key, both PEM; None when it is no key."""
+    try:
+        private = serialization.load_pem_private_key(key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return private.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
 
 
 def is_for(certificate: str, public_key: str) -> bool:

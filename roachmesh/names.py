@@ -54,11 +54,30 @@ def namespace(region: str) -> str:
 
 
 STATEFUL_SET = "cockroachdb"  # its headless Service too, as in the pods' names
+CONTAINER = "cockroachdb"
+PUBLIC_SERVICE = "cockroachdb-public"
+NODE_SECRET = "cockroachdb-node"  # noqa: S105 -- a name
+LOCALITIES = "localities"
+
+
+def pod_domain(region: str) -> str:
+    """Name the DNS domain of a region's database pods."""
+    return f"{STATEFUL_SET}.{namespace(region)}.svc.cluster.local"
+
+
+def public_host(region: str) -> str:
+    """Name in DNS whatever database pods of a region are ready."""
+    return f"{PUBLIC_SERVICE}.{namespace(region)}.svc.cluster.local"
+
+
+def pod(number: int) -> str:
+    """Name a database pod within its region; `number` counts from 0."""
+    return f"{STATEFUL_SET}-{number}"
 
 
 def pod_host(region: str, number: int) -> str:
     """Name a database pod in DNS, the same from every region; `number` counts from 0."""
-    return f"{STATEFUL_SET}-{number}.{STATEFUL_SET}.{namespace(region)}.svc.cluster.local"
+    return f"{pod(number)}.{pod_domain(region)}"
 
 
 NETWORK_TEST = "network-test"  # the Service that names the pods of the network test

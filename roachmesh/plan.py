@@ -116,7 +116,7 @@ class RegionPlan(Model):
             )
         return tuple(
             Member(
-                name=f"{self.name}/{names.STATEFUL_SET}-{i}",
+                name=f"{self.name}/{names.pod(i)}",
                 region=self.name,
                 host=names.pod_host(self.name, i),
             )

@@ -9,6 +9,8 @@ from typing import NamedTuple
 PATTERN = r"Standard_([A-Z]{1,4})([0-9]{1,4})(?:-([0-9]{1,3}))?([a-z]{0,6})((?:_[A-Za-z0-9]{1,12}){0,3})"
 
 MIN_VCPUS = 2
+# Nearly all families have 4 GiB for each vCPU or more; F, and what has an `l` behind the number, have 2.
+GIB_PER_VCPU, LOW_GIB_PER_VCPU = 4, 2
 # The first B series has accelerated networking, which our interfaces ask for, from here on.
 # Source: "Bv1 size series", its footnote on accelerated networking.
 MIN_B_VCPUS = 12
@@ -21,6 +23,12 @@ class Size(NamedTuple):
     vcpus: int
     features: str
     version: str
+
+    @property
+    def memory_gib(self) -> int:
+        """The memory that it has at the least."""
+        low = self.family == "F" or "l" in self.features
+        return self.vcpus * (LOW_GIB_PER_VCPU if low else GIB_PER_VCPU)
 
 
 def read(name: str) -> Size:

@@ -1,11 +1,12 @@
 """CockroachDB on plain machines: binary, certificates, systemd service."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 
 from blocks.logger import logger
 from roachmesh import certificates, names
-from roachmesh.certificates import KeyPair, Purpose
 from roachmesh.errors import DatabaseBusy
 from roachmesh.outcome import Outcome
 from roachmesh.plan import Node
@@ -24,7 +25,7 @@ CERTIFICATES = systemd.CERTIFICATES_DIR
 UNIT = f"{systemd.UNIT_DIR}/{systemd.SERVICE}"
 
 # A node is restarted only while all others are left alone, or the cluster would lose its quorum.
-_restarting = threading.Lock()
+restarting = threading.Lock()
 
 
 @once("install {machine.host.name}")
@@ -77,7 +78,7 @@ def _certificates(deployment: Deployment, host: Session, node: Node) -> list[Fil
     paths = [(f"{CERTIFICATES}/{name}.crt", f"{CERTIFICATES}/{name}.key") for name in wanted]
     found = host.program("read_certificates", {"pairs": paths})["pairs"]
     for (certificate_path, key_path), purpose, pair in zip(paths, wanted.values(), found, strict=True):
-        reasons = _reasons_to_issue(authority, purpose, *pair)
+        reasons = certificates.reasons_to_issue(authority.certificate, purpose, *pair, now=datetime.now(UTC))
         certificate = key = None
         if reasons:
             logger().info("issuing %s: %s", certificate_path, "; ".join(reasons))
@@ -85,17 +86,6 @@ def _certificates(deployment: Deployment, host: Session, node: Node) -> list[Fil
             certificate, key = issued.certificate, issued.key
         files += [(certificate_path, certificate, "0644", owner), (key_path, key, "0600", owner)]
     return files
-
-
-def _reasons_to_issue(
-    authority: KeyPair, purpose: Purpose, certificate: str | None, public_key: str | None
-) -> list[str]:
-    if certificate is None or public_key is None:
-        return ["it is missing"]
-    reasons = certificates.faults(certificate, authority.certificate, purpose, datetime.now(UTC))
-    if not certificates.is_for(certificate, public_key):
-        reasons.append("its key is another one's")
-    return reasons
 
 
 @once("start {machine.host.name}")
@@ -114,7 +104,7 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outc
     if not did["stale"]:
         return host.outcome(what, new=did["change"] == "started", changed=False)
     logger().info("restarting for %s", ", ".join(did["stale"]))
-    with _restarting:
+    with restarting:
         was_ready = is_ready(host)
         host.ensure_service(systemd.SERVICE, files=files)
         if was_ready:
@@ -125,6 +115,23 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outc
                 advice=f"See `journalctl -u {systemd.SERVICE}` on the machine.",
             )
     return host.outcome(what, new=False, changed=True)
+
+
+class MachineNode:
+    """The node of the database that is a machine's service."""
+
+    def __init__(self, deployment: Deployment, machine: Machine) -> None:
+        self._session = session(deployment, machine.host)
+        self.host = str(machine.node.address)
+        self.listens_on = IPv4Address("127.0.0.1")
+
+    def is_ready(self) -> bool:
+        """Ask whether it takes part in a cluster."""
+        return is_ready(self._session)
+
+    def run(self, command: Sequence[str], files: Mapping[str, str], timeout_s: int) -> str:
+        """Run `cockroach` where the node runs; see `Session.run` for the files."""
+        return self._session.run([systemd.BINARY, *command], files=files, timeout_s=timeout_s)
 
 
 def _require_ready(host: Session) -> bool:

@@ -6,14 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roachmesh import certificates
-from roachmesh.errors import DatabaseBusy, DatabaseFailed, HostFailed
+from roachmesh.errors import DatabaseBusy, DatabaseFailed, HostFailed, KubernetesRefused
 from roachmesh.outcome import Outcome
-from roachmesh.render.systemd import BINARY
 from roachmesh.security_rules import SQL_PORT
-from tasks.cockroachdb import is_ready
+from tasks.database_node import database_node
 from tasks.deployment import Deployment
 from tasks.engine import always, once
-from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sessions import TIMEOUT_S
 from tasks.wait import wait_until
@@ -34,12 +32,12 @@ def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> O
         DatabaseFailed: the node refuses.
     """
     what = "cluster"
-    if any(is_ready(session(deployment, machine.host)) for machine in machines):
+    if any(database_node(deployment, machine).is_ready() for machine in machines):
         return Outcome(what=what, change="unchanged")
     first = machines[0]
     try:
         run_cockroach(deployment, first, "init", timeout_s=INITIALISE_TIMEOUT_S)
-    except HostFailed as exc:
+    except (HostFailed, KubernetesRefused) as exc:
         if "already been initialized" in exc.message:
             return Outcome(what=what, change="unchanged")
         raise DatabaseFailed(exc.message, where=first.host.name) from exc
@@ -58,7 +56,7 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
     Raises:
         NotReadyYet: naming the nodes that are not live after 300 s.
     """
-    planned = {f"{node.address}:{SQL_PORT}": node.name for node in deployment.plan.nodes}
+    planned = {member.address: member.name for member in deployment.plan.members}
 
     def all_live() -> list[dict[str, Any]] | None:
         rows: list[dict[str, Any]] = json.loads(
@@ -74,17 +72,18 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
         all_live,
         what=f"{len(planned)} live nodes",
         timeout_s=MEMBERS_TIMEOUT_S,
-        advice="See `journalctl -u cockroach` on the nodes that are not live.",
+        advice="See `journalctl -u cockroach` on machines that are not live, `kubectl logs` of pods.",
     )
 
 
 def run_cockroach(deployment: Deployment, machine: Machine, *command: str, timeout_s: int = TIMEOUT_S) -> str:
-    """Run `cockroach` on a machine as SQL's root, whose certificate is there no longer than it runs."""
+    """Run `cockroach` beside a machine's node as SQL's root, whose certificate is there no longer than it."""
     authority = deployment.certificates().authority()
     purpose = certificates.client_purpose("root")
     root = certificates.issue(authority, purpose, datetime.now(UTC), CLIENT_LIFETIME)
-    return session(deployment, machine.host).run(
-        [BINARY, *command, "--certs-dir={files}", f"--host={machine.node.address}:{SQL_PORT}"],
+    node = database_node(deployment, machine)
+    return node.run(
+        [*command, "--certs-dir={files}", f"--host={node.host}:{SQL_PORT}"],
         files={
             "ca.crt": authority.certificate,
             "client.root.crt": root.certificate,

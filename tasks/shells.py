@@ -10,13 +10,10 @@ from pathlib import Path
 
 from roachmesh import certificates, names
 from roachmesh.errors import MissingProgram
-from roachmesh.security_rules import SQL_PORT
 from tasks.deployment import Deployment
-from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.memory_files import memory_file
-from tasks.sql import node_conninfo, open_access
-from tasks.tunnel import open_tunnel
+from tasks.sql import node_conninfo, open_access, open_node
 
 CLIENT_LIFETIME = timedelta(hours=12)
 
@@ -53,10 +50,9 @@ def sql_for_others(deployment: Deployment, machine: Machine, local_port: int) ->
         "client.root.crt": client.certificate,
         "client.root.key": client.key,
     }
-    transport = session(deployment, machine.host).transport
     with (
         tempfile.TemporaryDirectory(prefix="roachmesh-") as directory,
-        open_tunnel(transport, SQL_PORT, local_port) as port,
+        open_node(deployment, machine, local_port) as (host, port),
     ):
         paths = []
         for name, text in texts.items():
@@ -64,7 +60,7 @@ def sql_for_others(deployment: Deployment, machine: Machine, local_port: int) ->
             path.touch(mode=0o600)
             path.write_text(text)
             paths.append(str(path))
-        yield node_conninfo(machine, port, *paths)
+        yield node_conninfo(host, port, *paths)
 
 
 def _run(command: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -10,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 from roachmesh import certificates
 from roachmesh.errors import DatabaseBusy, DatabaseFailed
 from roachmesh.security_rules import SQL_PORT
+from tasks.database_node import database_node
 from tasks.deployment import Deployment
 from tasks.engine import always
 from tasks.hosts import session
@@ -97,16 +99,27 @@ def open_access(deployment: Deployment, machine: Machine) -> Iterator[str]:
         authority, certificates.client_purpose("root"), datetime.now(UTC), CLIENT_LIFETIME
     )
     with ExitStack() as held:
-        transport = session(deployment, machine.host).transport
-        port = held.enter_context(open_tunnel(transport, SQL_PORT))
+        host, port = held.enter_context(open_node(deployment, machine))
         texts = (authority.certificate, client.certificate, client.key)
-        yield node_conninfo(machine, port, *(held.enter_context(memory_file(text)) for text in texts))
+        yield node_conninfo(host, port, *(held.enter_context(memory_file(text)) for text in texts))
 
 
-def node_conninfo(machine: Machine, port: int, ca: str, certificate: str, key: str) -> str:
+@contextmanager
+def open_node(deployment: Deployment, machine: Machine, local_port: int = 0) -> Iterator[tuple[str, int]]:
+    """Open a tunnel to a machine's node; gives what its certificate names it, and the local port."""
+
+    def listens_on() -> tuple[IPv4Address, int]:
+        return database_node(deployment, machine).listens_on, SQL_PORT
+
+    transport = session(deployment, machine.host).transport
+    with open_tunnel(transport, listens_on, local_port) as port:
+        yield database_node(deployment, machine).host, port
+
+
+def node_conninfo(host: str, port: int, ca: str, certificate: str, key: str) -> str:
     """Say to libpq how to reach a node through a local port, and to verify that it is the node."""
     return make_conninfo(
-        host=str(machine.node.address),
+        host=host,
         hostaddr="127.0.0.1",
         port=port,
         user="root",

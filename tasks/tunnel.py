@@ -7,8 +7,9 @@ import select
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 
 import paramiko
 
@@ -16,18 +17,22 @@ BUFFER = 1 << 16
 
 
 @contextmanager
-def open_tunnel(transport: paramiko.Transport, remote_port: int, local_port: int = 0) -> Iterator[int]:
-    """Forward a port of this computer's loopback to one of the machine's; gives the local port.
+def open_tunnel(
+    transport: paramiko.Transport, remote: Callable[[], tuple[IPv4Address, int]], local_port: int = 0
+) -> Iterator[int]:
+    """Forward a port of this computer's loopback through a machine; gives the local port.
 
     Args:
-        transport: An open SSH session's.
-        remote_port: Port on the machine's loopback.
+        transport: An open SSH session's to the machine.
+        remote: Gives address and port, as seen from the machine; asked for each connection, since a pod
+            that was replaced has another address.
         local_port: Port here; 0 for any free one.
     """
 
     class Forwarder(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            channel = transport.open_channel("direct-tcpip", ("127.0.0.1", remote_port), self.client_address)
+            address, port = remote()
+            channel = transport.open_channel("direct-tcpip", (str(address), port), self.client_address)
             with channel:
                 _copy(self.request, channel)
 

@@ -2,7 +2,7 @@
 
 from roachmesh import names
 from roachmesh.plan import Node, Plan
-from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
+from roachmesh.render import cockroachdb
 
 UNIT_DIR = "/etc/systemd/system"
 STORE_DIR = "/var/lib/cockroach"
@@ -40,7 +40,15 @@ def cockroach_service(plan: Plan, node: Node) -> str:
     Recovery of a store may take long, so the start has no time limit; a stop drains first.
     Source: "Deploy CockroachDB on Microsoft Azure" and "Node Shutdown", CockroachDB documentation.
     """
-    join = ",".join(plan.join)
+    words = cockroachdb.start(
+        plan,
+        binary=BINARY,
+        certificates=CERTIFICATES_DIR,
+        store=f"{STORE_DIR}/data",
+        host=str(node.address),
+        locality=node.locality,
+    )
+    command = " \\\n  ".join(words)
     return f"""\
 [Unit]
 Description=CockroachDB node {node.name}
@@ -51,17 +59,7 @@ RequiresMountsFor={STORE_DIR}
 [Service]
 Type=notify
 User={names.DATABASE_USER}
-ExecStart={BINARY} start \\
-  --certs-dir={CERTIFICATES_DIR} \\
-  --store={STORE_DIR}/data \\
-  --listen-addr=:{SQL_PORT} \\
-  --advertise-addr={node.address}:{SQL_PORT} \\
-  --http-addr=:{CONSOLE_PORT} \\
-  --join={join} \\
-  --locality={node.locality} \\
-  --cache=.25 \\
-  --max-sql-memory=.25 \\
-  --max-offset=250ms
+ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
 TimeoutStartSec=infinity
 TimeoutStopSec=300

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from roachmesh import certificates
-from roachmesh.certificates import KeyPair, Purpose, Use, client_purpose, node_purpose
+from roachmesh import certificates, names, topology
+from roachmesh.certificates import KeyPair, Purpose, Use, client_purpose, node_purpose, pods_purpose
+from roachmesh.plan import make_plan
 
 NOW = datetime.now(UTC)
 NODE = node_purpose(IPv4Address("10.1.1.4"), "crdb-eastus-1")
@@ -102,3 +103,32 @@ def test_a_certificate_is_told_from_one_for_another_key(tmp_path: Path, authorit
 
 def test_no_private_key_shows_in_a_repr(authority: KeyPair) -> None:
     assert "PRIVATE" not in repr(authority)
+
+
+def test_openssl_accepts_the_certificate_of_pods_at_every_name_they_are_dialled_by(
+    tmp_path: Path, authority: KeyPair
+) -> None:
+    region = make_plan(topology.DEFAULT).clusters[0]
+    leaf = certificates.issue(authority, pods_purpose(region.name), NOW)
+    dialled = [member.host for member in region.members]
+    dialled += [names.public_host(region.name), names.PUBLIC_SERVICE, "localhost"]
+    dialled += [f"{names.pod(0)}.{names.STATEFUL_SET}.{names.namespace(region.name)}"]
+
+    for host in dialled:
+        assert "OK" in verify(tmp_path, authority, leaf, "-purpose", "sslserver", "-verify_hostname", host)
+    other = make_plan(topology.DEFAULT).clusters[1].members[0].host
+    assert "hostname mismatch" in verify(tmp_path, authority, leaf, "-verify_hostname", other)
+
+
+def test_a_certificate_is_issued_anew_when_it_is_missing_or_another_keys(authority: KeyPair) -> None:
+    purpose = pods_purpose("eastus")
+    leaf, other = (certificates.issue(authority, purpose, NOW) for _ in range(2))
+
+    def reasons(certificate: str | None, key: str | None) -> list[str]:
+        public = certificates.public_half(key) if key else None
+        return certificates.reasons_to_issue(authority.certificate, purpose, certificate, public, now=NOW)
+
+    assert reasons(leaf.certificate, leaf.key) == []
+    assert reasons(None, leaf.key) == ["it is missing"]
+    assert reasons(leaf.certificate, "no key") == ["it is missing"]
+    assert reasons(leaf.certificate, other.key) == ["its key is another one's"]
