@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from sandbox.cilium.chart import archive as cilium
 from sandbox.cockroach import archive as cockroach
 from sandbox.faults.faults import Faults
 from sandbox.faults.kinds import Mirror
@@ -26,11 +27,13 @@ K3S = re.compile(
     r"github\.com/k3s-io/k3s/releases/download/(?P<version>v1\.\d+\.\d+\+k3s\d+)/"
     r"(k3s|(?P<checksum>sha256sum-amd64\.txt))"
 )
+CILIUM = re.compile(rf"helm\.cilium\.io/(index\.yaml|{re.escape(cilium.NAME)})(?P<checksum>)")
 CONTENTS = """The sandbox's mirror has no {path}. It has:
 /binaries.cockroachdb.com/cockroach-v2X.Y.Z.linux-amd64.tgz  (a stand-in for CockroachDB)
 /binaries.cockroachdb.com/cockroach-v2X.Y.Z.linux-amd64.tgz.sha256sum
 /github.com/k3s-io/k3s/releases/download/v1.X.Y+k3sZ/k3s  (a stand-in for k3s)
 /github.com/k3s-io/k3s/releases/download/v1.X.Y+k3sZ/sha256sum-amd64.txt
+/helm.cilium.io/index.yaml  (a stand-in for the chart cilium, in the one version that it lists)
 /v2/  (a registry of container images, which mirrors every other)
 /ip  (the address that you come from)
 """
@@ -54,7 +57,7 @@ def app(cache: Path, faults: Faults) -> Starlette:
 
     def artifact(request: Request) -> Response:
         path = request.path_params["path"]
-        match = COCKROACH.fullmatch(path) or K3S.fullmatch(path)
+        match = COCKROACH.fullmatch(path) or K3S.fullmatch(path) or CILIUM.fullmatch(path)
         if match is None:
             return PlainTextResponse(CONTENTS.format(path=f"/{path}"), status_code=404)
         if "unavailable" in wrong():
@@ -87,5 +90,8 @@ def _address_of_caller(request: Request) -> Response:
 
 def _build(match: re.Match[str], directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    stand_in = cockroach if match.re is COCKROACH else k3s
-    stand_in.build(match["version"], directory)
+    if match.re is CILIUM:
+        cilium.build(directory)
+    else:
+        stand_in = cockroach if match.re is COCKROACH else k3s
+        stand_in.build(match["version"], directory)

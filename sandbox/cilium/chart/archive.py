@@ -34,7 +34,6 @@ def build(directory: Path) -> None:
             member.size, member.mode = len(content), 0o644
             tar.addfile(member, io.BytesIO(content))
     archive = gzip.compress(packed.getvalue(), mtime=0)
-    directory.mkdir(parents=True, exist_ok=True)
     (directory / NAME).write_bytes(archive)
     entry = METADATA | {"urls": [NAME], "digest": hashlib.sha256(archive).hexdigest()}
     (directory / "index.yaml").write_text(

@@ -1,0 +1,66 @@
+"""The images whose programs are our own: what k3s brings along, and Cilium."""
+
+from collections.abc import Callable
+
+from sandbox import zipapp
+from sandbox.images.image import PATH, Image
+
+FOLDER = "/stand-in"
+_ENTRY_POINT = "from sandbox.{module} import main\n\nmain()\n"
+
+
+def _image(
+    stands_in_for: str, programs: dict[str, str], contents: tuple[str, ...], command: tuple[str, ...] = ()
+) -> Callable[[str], Image | None]:
+    """Return what makes an image, the same for every tag.
+
+    Args:
+        stands_in_for: What it is not.
+        programs: Modules with a `main`, by the names of their commands; the first is the entry point.
+        contents: What of the sandbox the programs need.
+        command: Arguments of the entry point.
+    """
+
+    def make(_: str) -> Image | None:
+        packed = {
+            f"{FOLDER}/{name}": zipapp.pack(_ENTRY_POINT.format(module=module), contents)
+            for name, module in programs.items()
+        }
+        return Image(
+            stands_in_for,
+            entrypoint=(next(iter(packed)),),
+            command=command,
+            programs=packed,
+            environment={"PATH": f"{FOLDER}:{PATH}"},
+        )
+
+    return make
+
+
+_API = "cluster/kubernetes_api.py"
+
+REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
+    "docker.io/rancher/klipper-helm": _image(
+        "Helm and klipper-helm",
+        {"entry": "cluster.helm.program"},
+        (_API, "cluster/helm", "cilium/chart"),
+    ),
+    "docker.io/rancher/mirrored-coredns-coredns": _image(
+        "CoreDNS", {"coredns": "cluster.coredns.program"}, (_API, "cluster/coredns")
+    ),
+    "docker.io/rancher/local-path-provisioner": _image(
+        "Rancher's local-path provisioner",
+        {"local-path-provisioner": "cluster.local_path"},
+        (_API, "cluster/local_path.py"),
+    ),
+    "quay.io/cilium/cilium": _image(
+        "Cilium's agent",
+        {"cilium-agent": "cilium.agent.program", "cilium-dbg": "cilium.agent.status"},
+        (_API, "cilium/agent", "cilium/mesh"),
+    ),
+    "quay.io/cilium/clustermesh-apiserver": _image(
+        "Cilium's clustermesh-apiserver and kvstoremesh",
+        {"clustermesh-apiserver": "cilium.mesh.program"},
+        (_API, "cilium/mesh"),
+    ),
+}
