@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from blocks.logger import logger
-from roachmesh import names
+from roachmesh import names, pods
 from roachmesh.errors import KubernetesBusy, KubernetesRefused, RoachmeshError
 from roachmesh.plan import Node, RegionPlan
 from roachmesh.reachability import Endpoint, Observation
@@ -34,15 +33,12 @@ def start_answering_pods(deployment: Deployment, region: RegionPlan, run: str) -
     api.apply(network_test.answering(region, run, program_text("answer")))
 
     def all_run() -> list[Endpoint] | None:
-        pods = {pod["spec"]["nodeName"]: pod for pod in _pods(api, region.name, run, "answer")}
-        missing = [
-            f"{node.name}: {state(pods.get(node.name))}"
-            for node in region.nodes
-            if _phase(pods.get(node.name)) != "Running"
-        ]
-        if missing:
-            raise KubernetesBusy("; ".join(missing), where=region.name)
-        return [_endpoint(node, pods[node.name], run) for node in region.nodes]
+        found = {pod["spec"]["nodeName"]: pod for pod in _pods(api, region.name, run, "answer")}
+        absent = [node for node in region.nodes if not _is_up(found.get(node.name))]
+        if absent:
+            states = "; ".join(f"{node.name}: {_hindrance(found.get(node.name))}" for node in absent)
+            raise KubernetesBusy(states, where=region.name)
+        return [_endpoint(node, found[node.name], run) for node in region.nodes]
 
     return wait_until(
         all_run, what=f"pods on all nodes of {region.name}", timeout_s=START_TIMEOUT_S, every_s=ASK_EVERY_S
@@ -65,17 +61,17 @@ def probe_from_pod(
     api.apply([network_test.probing(node, run, program_text("probe"), request)])
 
     def ended() -> Body | None:
-        pods = _pods(api, node.region, run, "probe", fields=f"spec.nodeName={node.name}")
-        if pods and _phase(pods[0]) in ("Succeeded", "Failed"):
-            return pods[0]
-        raise KubernetesBusy(state(pods[0] if pods else None), where=node.name)
+        found = _pods(api, node.region, run, "probe", fields=f"spec.nodeName={node.name}")
+        if found and _phase(found[0]) in ("Succeeded", "Failed"):
+            return found[0]
+        raise KubernetesBusy(_hindrance(found[0] if found else None), where=node.name)
 
     pod = wait_until(
         ended, what=f"the probe of the {_name(node)}", timeout_s=PROBE_TIMEOUT_S, every_s=ASK_EVERY_S
     )
     said = api.logs(names.namespace(node.region), pod["metadata"]["name"])
     if _phase(pod) == "Failed":
-        last = said.strip().splitlines()[-1:] or [state(pod)]
+        last = said.strip().splitlines()[-1:] or [_hindrance(pod)]
         raise KubernetesRefused(f"the network test's pod failed: {last[0]}", where=node.name)
     return observed(source, targets, json.loads(said))
 
@@ -97,16 +93,6 @@ def remove_pods(deployment: Deployment, region: RegionPlan, run: str) -> None:
             api.delete(SERVICE, names.NETWORK_TEST, namespace)
     except RoachmeshError as exc:
         logger().warning("the network test's pods are left to end by themselves: %s", exc)
-
-
-def state(pod: Body | None) -> str:
-    """Say what a pod does, and what keeps it from doing more."""
-    if pod is None:
-        return "no pod yet"
-    status: dict[str, Any] = pod["status"]
-    waiting = [one["state"].get("waiting") for one in status.get("containerStatuses", ())]
-    reasons = [one for one in (status, *waiting) if one and "reason" in one]
-    return "; ".join([_phase(pod), *(f"{one['reason']} {one.get('message', '')}".strip() for one in reasons)])
 
 
 def _pods(api: Kubernetes, region: str, run: str, role: network_test.Role, *, fields: str = "") -> list[Body]:
@@ -132,5 +118,13 @@ def _endpoint(node: Node, pod: Body, run: str) -> Endpoint:
     )
 
 
-def _phase(pod: Body | None) -> str:
-    return str(pod["status"].get("phase", "Pending")) if pod else "absent"
+def _phase(pod: Body) -> str:
+    return str(pod["status"].get("phase", "Pending"))
+
+
+def _is_up(pod: Body | None) -> bool:
+    return pod is not None and pods.is_running(pod) and "podIP" in pod["status"]
+
+
+def _hindrance(pod: Body | None) -> str:
+    return pods.hindrance(pod) if pod else "no pod yet"

@@ -52,7 +52,7 @@ def objects(
             them, and storage of this class keeps to no size anyway.
     """
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace(region.name)}},
+        namespace(region),
         _secret(region, certificates),
         _localities(region),
         _headless_service(region),
@@ -60,6 +60,11 @@ def objects(
         _disruption_budget(region, disruption_budget_version),
         _stateful_set(plan, region, certificates, volume_claims),
     ]
+
+
+def namespace(region: RegionPlan) -> Object:
+    """Describe the namespace of a region's database, in which the network is tested before."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace(region.name)}}
 
 
 def _metadata(region: RegionPlan, name: str) -> Object:

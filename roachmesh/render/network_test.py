@@ -4,14 +4,15 @@ Both are Jobs, which end by themselves, should nobody be left to end them.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from roachmesh import names
 from roachmesh.plan import Node, RegionPlan
+from roachmesh.render import kubernetes
+from roachmesh.render.kubernetes import Object
 from roachmesh.security_rules import DATABASE_PORTS
 from roachmesh.versions import PYTHON_IMAGE
 
-Object = dict[str, Any]
 Role = Literal["answer", "probe"]
 
 LIFETIME_S = 300
@@ -30,7 +31,7 @@ def answering(region: RegionPlan, run: str, program: str) -> list[Object]:
     """
     arguments = [program, *map(str, DATABASE_PORTS)]
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace(region.name)}},
+        kubernetes.namespace(region),
         _service(region),
         *(_job(node, run, "answer", arguments) for node in region.nodes),
     ]
