@@ -30,6 +30,7 @@ class Operation:
         ready_at: The operation is not over before this moment.
         version: The store's version that the fabric has to carry first.
         working: Work of this operation still runs, or waits for its thread.
+        result: What who polls gets in the end, where it is more than that it is over.
     """
 
     location: str
@@ -41,6 +42,7 @@ class Operation:
     working: bool = False
     error: ArmError | None = None
     ended_at: float | None = None
+    result: dict[str, Any] | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 

@@ -80,7 +80,7 @@ def operation_result(cloud: Cloud, call: Call, operation: Operation) -> Answer:
         return Answer(202, None, {"Location": here, **poll_headers(cloud, operation)})
     if status == "Failed" and operation.error:
         raise operation.error
-    return Answer(204 if operation.shows == "Deleting" else 200)
+    return Answer(204 if operation.shows == "Deleting" else 200, operation.result)
 
 
 def operation_headers(cloud: Cloud, call: Call, operation: Operation) -> dict[str, str]:

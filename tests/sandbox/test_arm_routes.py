@@ -144,3 +144,42 @@ def test_packets_of_pods_are_lost_with_those_of_their_nodes_or_alone(azure: Azur
         (here, ["10.10.0.0/16", "10.11.0.0/16"]),
         (there, ["10.10.0.0/16", "10.11.0.0/16"]),
     ]
+
+
+def test_an_interface_shows_its_effective_routes_while_its_machine_runs(azure: Azure) -> None:
+    make.virtual_network(azure, "near", "10.3.0.0/16")
+    make.virtual_network(azure, "far", "10.2.0.0/16", location="westus")
+    subnet = make.virtual_network(azure).subnets[0].id
+    for here, there in (("vnet", "near"), ("near", "vnet"), ("vnet", "far"), ("far", "vnet")):
+        body: Any = {
+            "properties": {"remoteVirtualNetwork": {"id": azure.id("rg", f"virtualNetworks/{there}")}}
+        }
+        azure.network.virtual_network_peerings.begin_create_or_update(
+            "rg", here, f"to-{there}", body
+        ).result()
+    associate(azure, write_table(azure, {"pods": ONE, "all": ("0.0.0.0/0", "10.2.1.4")}).id)
+    nic = make.interface(azure, "nic", subnet)
+    interfaces = azure.network.network_interfaces
+    with refused("NetworkInterfaceNotAttachedToRunningVm", 400):
+        interfaces.begin_get_effective_route_table("rg", "nic")
+    make.machine(azure, "vm", nic.id)
+    found = [
+        one.as_dict() for one in interfaces.begin_get_effective_route_table("rg", "nic").result().value or []
+    ]
+    seen = {(one["source"], *one["addressPrefix"], one["nextHopType"], one["state"]) for one in found}
+    assert seen == {
+        ("Default", "0.0.0.0/0", "Internet", "Invalid"),
+        ("Default", "10.0.0.0/8", "None", "Active"),
+        ("Default", "100.64.0.0/10", "None", "Active"),
+        ("Default", "172.16.0.0/12", "None", "Active"),
+        ("Default", "192.168.0.0/16", "None", "Active"),
+        ("Default", "10.1.0.0/16", "VnetLocal", "Active"),
+        ("Default", "10.2.0.0/16", "VNetGlobalPeering", "Active"),
+        ("Default", "10.3.0.0/16", "VNetPeering", "Active"),
+        ("User", "10.10.0.0/24", "VirtualAppliance", "Active"),
+        ("User", "0.0.0.0/0", "VirtualAppliance", "Active"),
+    }
+    assert [one["nextHopIpAddress"] for one in found if one.get("name") == "pods"] == [["10.1.1.4"]]
+    azure.compute.virtual_machines.begin_deallocate("rg", "vm").result()
+    with refused("NetworkInterfaceNotAttachedToRunningVm", 400):
+        interfaces.begin_get_effective_route_table("rg", "nic")

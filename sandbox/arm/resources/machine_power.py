@@ -117,7 +117,7 @@ def check_not_busy(cloud: Cloud, machine: Resource) -> None:
 def instance_view(cloud: Cloud, machine: Resource) -> Json:
     """The statuses that `az vm list -d` and the SDK read."""
     state = cloud.operations.provisioning_state(machine.operation)
-    power = _power_now(cloud, machine)
+    power = power_now(cloud, machine)
     profile = machine.properties["osProfile"]
     now = timestamp(cloud.clock())
     return {
@@ -137,7 +137,7 @@ def instance_view(cloud: Cloud, machine: Resource) -> Json:
     }
 
 
-def _power_now(cloud: Cloud, machine: Resource) -> str:
+def power_now(cloud: Cloud, machine: Resource) -> str:
     """The noted state, unless the machine died behind our back."""
     power: str = machine.hidden["power"]
     if power == "running" and cloud.machines and not cloud.machines.is_running(machine_key(machine.id)):
@@ -184,7 +184,7 @@ def _action(change: Callable[[Cloud, Resource], Work | None]) -> Callable[[Cloud
 
 def _start(cloud: Cloud, machine: Resource) -> Work | None:
     """Starting what runs is a success that does nothing."""
-    return None if _power_now(cloud, machine) == "running" else boot(cloud, machine)
+    return None if power_now(cloud, machine) == "running" else boot(cloud, machine)
 
 
 def _restart(cloud: Cloud, machine: Resource) -> Work | None:

@@ -7,7 +7,7 @@ from sandbox.arm import addresses
 from sandbox.arm.cloud import Cloud
 from sandbox.arm.errors import ArmError, not_emulated
 from sandbox.arm.resource_type import ResourceType, referenced
-from sandbox.arm.resources import public_addresses
+from sandbox.arm.resources import effective_routes, public_addresses
 from sandbox.arm.shapes import REFERENCE
 from sandbox.arm.store import Json, Resource
 
@@ -164,4 +164,5 @@ TYPE = ResourceType(
     check=check,
     show=show,
     check_delete=check_delete,
+    actions={("POST", "effectiveroutetable"): effective_routes.show_table},
 )
