@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from sandbox.cluster.coredns.cluster_zone import ClusterIndex
 from sandbox.cluster.coredns.corefile import CorefileError, Plugin, Server, read, seconds
-from sandbox.cluster.coredns.server import Servers, listen
+from sandbox.cluster.coredns.server import Servers, listening
 from sandbox.cluster.kubernetes_api import KubernetesApi
 
 STAND_IN = "this is a stand-in for CoreDNS, made by Roachmesh's sandbox; not CoreDNS"
@@ -48,15 +49,17 @@ def main() -> None:
 
 
 async def _run(path: Path, answering: Servers, files: list[Path], reload: Plugin | None) -> None:
-    for port in answering.ports:
-        await listen(port, answering.answer_on(port))
-        log.info(".:%d", port)
-    if reload is None:
-        await asyncio.Event().wait()
-    else:
-        await _changed(path, files, seconds(reload, reload.arguments[0]) if reload.arguments else RELOAD_S)
-        log.info("Reloading")
-        os.execv(sys.argv[0], sys.argv)  # noqa: S606 -- this program anew; clients repeat what is lost meanwhile
+    async with AsyncExitStack() as open_ports:
+        for port in answering.ports:
+            await open_ports.enter_async_context(listening(port, answering.answer_on(port)))
+            log.info(".:%d", port)
+        if reload is None:
+            await asyncio.Event().wait()
+        else:
+            every_s = seconds(reload, reload.arguments[0]) if reload.arguments else RELOAD_S
+            await _changed(path, files, every_s)
+    log.info("Reloading")
+    os.execv(sys.argv[0], sys.argv)  # noqa: S606 -- this program anew; clients repeat what is lost meanwhile
 
 
 async def _changed(path: Path, files: list[Path], every_s: float) -> None:

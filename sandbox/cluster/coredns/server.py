@@ -5,9 +5,11 @@ import logging
 import random
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -220,40 +222,75 @@ class Servers:
         return answer
 
 
-async def listen(port: int, answer: Answer) -> None:
-    """Listen on a port, over UDP and TCP, for as long as the loop runs."""
-    loop = asyncio.get_running_loop()
+class Datagrams(asyncio.DatagramProtocol):
+    """Answers over UDP."""
 
-    class Datagrams(asyncio.DatagramProtocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            self.transport = transport
-            self.running: set[asyncio.Task[None]] = set()
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._running: set[asyncio.Task[None]] = set()
 
-        def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-            task = asyncio.create_task(self.reply(data, address))
-            self.running.add(task)
-            task.add_done_callback(self.running.discard)
+    def connection_made(self, transport: Any) -> None:
+        """Remember where answers go."""
+        self._transport = transport
 
-        async def reply(self, data: bytes, address: tuple[str, int]) -> None:
-            if (reply := await answer(data, False)) and isinstance(self.transport, asyncio.DatagramTransport):
-                self.transport.sendto(reply, address)
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        """Answer beside others that are under way."""
+        task = asyncio.create_task(self._reply(data, address))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
-    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _reply(self, data: bytes, address: tuple[str, int]) -> None:
+        if reply := await self._answer(data, False):
+            self._transport.sendto(reply, address)
+
+
+class Streams:
+    """Answers over TCP."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one client's queries until it is silent."""
+        task = asyncio.current_task()
+        assert task  # noqa: S101 -- a coroutine runs in one
+        self._running.add(task)
         try:
             while True:
                 head = await asyncio.wait_for(reader.readexactly(2), SILENT_S)
-                reply = await answer(await reader.readexactly(struct.unpack("!H", head)[0]), True)
+                reply = await self._answer(await reader.readexactly(struct.unpack("!H", head)[0]), True)
                 if reply is None:
                     break
                 writer.write(struct.pack("!H", len(reply)) + reply)
                 await writer.drain()
-        except (OSError, EOFError, TimeoutError):
-            log.debug("a client went away")
+        except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
+            log.debug("a client went away, or we do")
         finally:
             writer.close()
+            self._running.discard(task)
 
-    await loop.create_datagram_endpoint(Datagrams, ("0.0.0.0", port))  # noqa: S104 -- a pod's own addresses
-    await asyncio.start_server(stream, "0.0.0.0", port)  # noqa: S104
+    async def close(self) -> None:
+        """Leave every client."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def listening(port: int, answer: Answer) -> AsyncIterator[None]:
+    """Listen on a port, over UDP and TCP."""
+    everywhere = "0.0.0.0"  # noqa: S104 -- a pod's own addresses
+    streams = Streams(answer)
+    loop = asyncio.get_running_loop()
+    datagrams, _ = await loop.create_datagram_endpoint(lambda: Datagrams(answer), (everywhere, port))
+    server = await asyncio.start_server(streams.serve, everywhere, port)
+    try:
+        yield
+    finally:
+        datagrams.close()
+        server.close()
+        await streams.close()
 
 
 def _closest(zones: dict[str, Block], name: str) -> Block | None:
