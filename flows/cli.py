@@ -229,7 +229,7 @@ def sql(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="Arguments for psql.")
     ] = None,
-    node: Annotated[str, typer.Option(help="The node to connect to; the first when left out.")] = "",
+    node: Annotated[str, typer.Option(help="A node, or a region for its first; the first of all when left out.")] = "",
     tunnel: Annotated[bool, typer.Option("--tunnel", help="Keep a tunnel open for another client.")] = False,
     port: Annotated[int, typer.Option(help="The tunnel's local port; 0 for any free one.")] = 0,
     credentials: Credentials = "default",
@@ -306,10 +306,9 @@ def _nodes(plan: "Plan") -> "dict[str, Node]":
 
 
 def _find(plan: "Plan", name: str) -> "Node":
-    """Find a node by region and number; the first one when nothing is said."""
-    if not name:
-        return plan.nodes[0]
-    by_name = _nodes(plan)
-    if name not in by_name:
-        raise InvalidTopology(f"there is no node {name!r}.", advice=f"Write one of {', '.join(by_name)}.")
-    return by_name[name]
+    """Find a node by region and number; a region's first, or the first of all, when no more is said."""
+    nodes, first = _nodes(plan), {region.name: region.nodes[0] for region in plan.regions}
+    found = nodes.get(name) or first.get(name or plan.regions[0].name)
+    if found is None:
+        raise InvalidTopology(f"there is no node {name!r}.", advice=f"Write one of {', '.join(nodes)}.")
+    return found

@@ -75,9 +75,9 @@ def pod(number: int) -> str:
     return f"{STATEFUL_SET}-{number}"
 
 
-def pod_host(region: str, number: int) -> str:
-    """Name a database pod in DNS, the same from every region; `number` counts from 0."""
-    return f"{pod(number)}.{pod_domain(region)}"
+def pod_host(region: str, pod: str) -> str:
+    """Name a database pod in DNS, the same from every region."""
+    return f"{pod}.{pod_domain(region)}"
 
 
 NETWORK_TEST = "network-test"  # the Service that names the pods of the network test

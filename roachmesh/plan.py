@@ -118,7 +118,7 @@ class RegionPlan(Model):
             Member(
                 name=f"{self.name}/{names.pod(i)}",
                 region=self.name,
-                host=names.pod_host(self.name, i),
+                host=names.pod_host(self.name, names.pod(i)),
             )
             for i in range(len(self.nodes))
         )

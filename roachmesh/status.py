@@ -11,12 +11,28 @@ from roachmesh.prices import Snapshot
 from roachmesh.topology import Model
 
 
+class ServiceStatus(Model):
+    """CockroachDB on a node.
+
+    Attributes:
+        said: systemd's word for its unit, or the pod and its state.
+        works: Whether that is good.
+        host: What the node advertises to the others; empty where there is none.
+        problem: Why it does not work, if that is known.
+    """
+
+    said: str
+    works: bool
+    host: str
+    problem: str = ""
+
+
 class NodeStatus(Model):
     """A planned node.
 
     Attributes:
         machine: Azure's power state, or `absent`.
-        service: systemd's word for CockroachDB's unit; empty when it could not be asked.
+        service: What is said of CockroachDB there; empty when nobody could be asked.
         live: Whether the database counts it among its live nodes; None when nobody could be asked.
         problem: Why something could not be asked.
     """

@@ -82,10 +82,16 @@ def wait_for_pods_ready(deployment: Deployment, region: RegionPlan) -> None:
     _wait_until_rolled_out(kubernetes(deployment, region), region, READY_TIMEOUT_S)
 
 
-def read_pods(deployment: Deployment, region: RegionPlan) -> dict[str, Mapping[str, Any]]:
-    """Read a region's database pods, by the names of the nodes that they stand on."""
+def read_pods(
+    deployment: Deployment, region: RegionPlan
+) -> tuple[dict[str, Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Read a region's database pods: by the names of the nodes that they stand on, and those on none."""
     found = _pods(kubernetes(deployment, region), region)
-    return {pod["spec"]["nodeName"]: pod for pod in found if "nodeName" in pod["spec"]}
+    on_nodes: dict[str, Mapping[str, Any]] = {
+        pod["spec"]["nodeName"]: pod for pod in found if pod["spec"].get("nodeName")
+    }
+    nowhere: list[Mapping[str, Any]] = [pod for pod in found if not pod["spec"].get("nodeName")]
+    return on_nodes, nowhere
 
 
 class PodNode:
@@ -99,7 +105,7 @@ class PodNode:
     @property
     def host(self) -> str:
         """What its certificate names it."""
-        return f"{pods.name(self._pod)}.{names.pod_domain(self._region.name)}"
+        return names.pod_host(self._region.name, pods.name(self._pod))
 
     @property
     def listens_on(self) -> IPv4Address:

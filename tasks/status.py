@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
@@ -12,12 +12,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.sorting import FlowRunSort
 
+from roachmesh import names, pods
 from roachmesh.errors import HostUnreachable, NotDeployed, RoachmeshError
-from roachmesh.plan import Node, Plan
+from roachmesh.plan import Node, Plan, RegionPlan
 from roachmesh.render.systemd import SERVICE
-from roachmesh.security_rules import SQL_PORT
-from roachmesh.status import LastRun, NodeStatus
+from roachmesh.status import LastRun, NodeStatus, ServiceStatus
 from tasks.azure_resource import read
+from tasks.cockroachdb_pods import read_pods
 from tasks.database import run_cockroach
 from tasks.deployment import Deployment
 from tasks.hosts import session
@@ -73,18 +74,57 @@ def _read_node(deployment: Deployment, node: Node) -> tuple[NodeStatus, Machine 
     return status, machine if state == "running" else None
 
 
-def read_services(deployment: Deployment, machines: Iterable[Machine]) -> dict[str, str | RoachmeshError]:
-    """Ask every machine for systemd's word on CockroachDB, by the node's name, or why there is none."""
+def read_services(
+    deployment: Deployment, machines: Sequence[Machine]
+) -> dict[str, ServiceStatus | RoachmeshError]:
+    """Ask what becomes of CockroachDB on each node, by the node's name, or why nobody knows.
 
-    def ask(machine: Machine) -> str:
-        command = ["systemctl", "show", "--property=ActiveState", "--value", SERVICE]
-        return session(deployment, machine.host).run(command, timeout_s=ANSWER_TIMEOUT_S).strip()
+    Plain machines are asked themselves, k3s regions with a machine that runs by their Kubernetes API,
+    which also knows of machines that do not.
+    """
 
-    return {machine.host.name: answer for machine, answer in _ask_all(ask, list(machines))}
+    def ask(place: Machine | RegionPlan) -> dict[str, ServiceStatus]:
+        if isinstance(place, RegionPlan):
+            return _pods(deployment, place)
+        return {place.host.name: _service(deployment, place)}
+
+    plain = [machine for machine in machines if machine.node.role == "vm"]
+    running = {machine.node.region for machine in machines}
+    clusters = [region for region in deployment.plan.clusters if region.name in running]
+    places: list[Machine | RegionPlan] = [*plain, *clusters]
+    found: dict[str, ServiceStatus | RoachmeshError] = {}
+    for place, answer in _ask_all(ask, places):
+        if isinstance(answer, RoachmeshError):
+            nodes = place.nodes if isinstance(place, RegionPlan) else (place.node,)
+            found |= {node.name: answer for node in nodes}
+        else:
+            found |= answer
+    return found
+
+
+def _service(deployment: Deployment, machine: Machine) -> ServiceStatus:
+    command = ["systemctl", "show", "--property=ActiveState", "--value", SERVICE]
+    said = session(deployment, machine.host).run(command, timeout_s=ANSWER_TIMEOUT_S).strip()
+    return ServiceStatus(said=said, works=said == "active", host=str(machine.node.address))
+
+
+def _pods(deployment: Deployment, region: RegionPlan) -> dict[str, ServiceStatus]:
+    on_nodes, nowhere = read_pods(deployment, region)
+    waiting = "; ".join(f"{pods.name(pod)}: {pods.hindrance(pod)}" for pod in nowhere)
+    none = ServiceStatus(said="no pod", works=False, host="", problem=waiting)
+    return {node.name: none for node in region.nodes} | {
+        node: ServiceStatus(
+            said=f"{pods.name(pod)} {pods.state(pod)}",
+            works=pods.is_ready(pod),
+            host=names.pod_host(region.name, pods.name(pod)),
+            problem="" if pods.is_running(pod) else f"{pods.name(pod)}: {pods.hindrance(pod)}",
+        )
+        for node, pod in on_nodes.items()
+    }
 
 
 def read_live(deployment: Deployment, machine: Machine) -> dict[str, bool]:
-    """Ask the database, through one node, which nodes are live, by their names.
+    """Ask the database, through one machine's node, which nodes are live, by what they advertise.
 
     Raises:
         RoachmeshError: there is no answer, and why.
@@ -98,8 +138,7 @@ def read_live(deployment: Deployment, machine: Machine) -> dict[str, bool]:
     [(_, answer)] = _ask_all(ask, [machine])
     if isinstance(answer, RoachmeshError):
         raise answer
-    live = {row["address"]: row["is_live"] == "true" for row in json.loads(answer)}
-    return {node.name: live.get(f"{node.address}:{SQL_PORT}", False) for node in deployment.plan.nodes}
+    return {row["address"]: row["is_live"] == "true" for row in json.loads(answer)}
 
 
 def read_last_runs(topology: str, flows: Sequence[str]) -> list[LastRun]:

@@ -35,6 +35,7 @@ def roachmesh(*words: str, **environment: str) -> subprocess.CompletedProcess[st
         (["no-such-command"], "No such command 'no-such-command'"),
         (["ssh", GOOD, "eastus/99"], "there is no node 'eastus/99'. Write one of eastus/1,"),
         (["sql", GOOD, "--node", "nowhere"], "there is no node 'nowhere'."),
+        (["sql", GOOD, "--node", "westus"], "no Prefect server is named."),
         (["destroy", GOOD], "nobody can be asked here. Write --yes"),
         (["verify", "missing.yaml"], "cannot read the topology"),
         (["status", "missing.yaml"], "cannot read the topology"),

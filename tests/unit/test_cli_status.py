@@ -82,6 +82,33 @@ def test_every_node_is_a_row_with_what_is_known_of_it() -> None:
     assert max(map(len, said.splitlines())) <= 80
 
 
+def test_of_a_pod_its_name_and_state_are_said_and_why_it_does_not_run() -> None:
+    said = status(
+        NodeStatus(
+            node="northeurope/1",
+            name="crdb-northeurope-1",
+            machine="running",
+            created=DAY_AGO,
+            public_address=IPv4Address("203.0.113.9"),
+            service="cockroachdb-2 not ready",
+            live=False,
+        ),
+        NodeStatus(
+            node="northeurope/2",
+            name="crdb-northeurope-2",
+            machine="running",
+            created=DAY_AGO,
+            service="no pod",
+            live=False,
+            problem="cockroachdb-1: Pending: 0/2 nodes are available: 1 Insufficient cpu.",
+        ),
+    )
+
+    assert "northeurope/1  running  cockroachdb-2 not ready  not live" in said
+    assert "northeurope/2  running  no pod                   not live" in said
+    assert "northeurope/2: cockroachdb-1: Pending: 0/2 nodes are available: 1 Insufficient cpu." in said
+
+
 def test_a_database_that_could_not_be_asked_says_why() -> None:
     assert "database      no certificates" in status(problem="no certificates")
 
