@@ -229,7 +229,7 @@ def sql(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[ARGUMENTS]...", help="Arguments for psql.")
     ] = None,
-    node: Annotated[str, typer.Option(help="A node, or a region for its first; the first of all when left out.")] = "",
+    node: Annotated[str, typer.Option(help="A node, or a region; the first when left out.")] = "",
     tunnel: Annotated[bool, typer.Option("--tunnel", help="Keep a tunnel open for another client.")] = False,
     port: Annotated[int, typer.Option(help="The tunnel's local port; 0 for any free one.")] = 0,
     credentials: Credentials = "default",

@@ -8,7 +8,7 @@ from roachmesh.security_rules import SQL_PORT
 from roachmesh.status import NodeStatus, ServiceStatus, Status, cost_so_far
 from tasks.deployment import Deployment
 from tasks.machines import Machine
-from tasks.status import read_last_runs, read_live, read_nodes, read_services
+from tasks.status import read_last_runs, read_live, read_mesh, read_nodes, read_services
 
 FLOWS = ("deploy", "verify", "destroy")
 
@@ -30,6 +30,7 @@ def read_status(deployment: Deployment) -> Status:
         resource_group=deployment.resource_group,
         version=plan.cockroachdb.version,
         nodes=tuple(nodes),
+        mesh=read_mesh(deployment, machines),
         database_problem=problem,
         runs=tuple(read_last_runs(plan.topology, FLOWS)),
         cost=cost_so_far(plan, nodes, prices.shipped(), datetime.now(UTC)),

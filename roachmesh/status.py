@@ -66,12 +66,19 @@ class CostSoFar(Model):
 
 
 class Status(Model):
-    """All of it; `database_problem` says why the database could not be asked."""
+    """All of it.
+
+    Attributes:
+        mesh: What keeps each k3s region from the others, by its name; empty texts where nothing does, and
+            no regions where there are no two.
+        database_problem: Why the database could not be asked.
+    """
 
     topology: str
     resource_group: str
     version: str
     nodes: tuple[NodeStatus, ...]
+    mesh: dict[str, str]
     database_problem: str
     runs: tuple[LastRun, ...]
     cost: CostSoFar

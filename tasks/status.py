@@ -23,6 +23,7 @@ from tasks.database import run_cockroach
 from tasks.deployment import Deployment
 from tasks.hosts import session
 from tasks.machines import Machine, power_state, read_machine
+from tasks.mesh import disconnected
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
 
@@ -89,9 +90,7 @@ def read_services(
         return {place.host.name: _service(deployment, place)}
 
     plain = [machine for machine in machines if machine.node.role == "vm"]
-    running = {machine.node.region for machine in machines}
-    clusters = [region for region in deployment.plan.clusters if region.name in running]
-    places: list[Machine | RegionPlan] = [*plain, *clusters]
+    places: list[Machine | RegionPlan] = [*plain, *_running_clusters(deployment, machines)]
     found: dict[str, ServiceStatus | RoachmeshError] = {}
     for place, answer in _ask_all(ask, places):
         if isinstance(answer, RoachmeshError):
@@ -100,6 +99,21 @@ def read_services(
         else:
             found |= answer
     return found
+
+
+def read_mesh(deployment: Deployment, machines: Sequence[Machine]) -> dict[str, str]:
+    """Ask each k3s region with a machine that runs what keeps it from the others, by its name."""
+    if len(deployment.plan.clusters) == 1:
+        return {}
+    answers = _ask_all(
+        lambda region: "; ".join(disconnected(deployment, region)), _running_clusters(deployment, machines)
+    )
+    return {region.name: str(answer) for region, answer in answers}
+
+
+def _running_clusters(deployment: Deployment, machines: Sequence[Machine]) -> list[RegionPlan]:
+    running = {machine.node.region for machine in machines}
+    return [region for region in deployment.plan.clusters if region.name in running]
 
 
 def _service(deployment: Deployment, machine: Machine) -> ServiceStatus:

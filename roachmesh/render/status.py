@@ -28,6 +28,9 @@ def _row(node: NodeStatus) -> tuple[str, ...]:
 
 def _below(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     count = f"{status.live} of {len(status.nodes)} nodes live"
+    if status.mesh:
+        apart = [f"{region}: {problem}" for region, problem in status.mesh.items() if problem]
+        yield "mesh", "; ".join(apart) or f"all {len(status.mesh)} clusters are connected"
     yield "database", status.database_problem or f"CockroachDB {status.version}, {count}"
     for run in status.runs:
         yield f"last {run.flow}", _run(run, now)

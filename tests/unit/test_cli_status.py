@@ -25,12 +25,18 @@ def nodes(**created: datetime) -> list[NodeStatus]:
     ]
 
 
-def status(*found: NodeStatus, problem: str = "", runs: tuple[LastRun, ...] = ()) -> str:
+def status(
+    *found: NodeStatus,
+    problem: str = "",
+    runs: tuple[LastRun, ...] = (),
+    mesh: dict[str, str] | None = None,
+) -> str:
     one = Status(
         topology="mine",
         resource_group="roachmesh-mine",
         version="v26.2.2",
         nodes=found,
+        mesh=mesh or {},
         database_problem=problem,
         runs=runs,
         cost=COST,
@@ -107,6 +113,13 @@ def test_of_a_pod_its_name_and_state_are_said_and_why_it_does_not_run() -> None:
     assert "northeurope/1  running  cockroachdb-2 not ready  not live" in said
     assert "northeurope/2  running  no pod                   not live" in said
     assert "northeurope/2: cockroachdb-1: Pending: 0/2 nodes are available: 1 Insufficient cpu." in said
+
+
+def test_the_mesh_is_told_of_where_there_are_two_clusters() -> None:
+    assert "\nmesh " not in status()
+    assert "mesh          all 2 clusters are connected" in status(mesh={"eastus": "", "westus": ""})
+    apart = status(mesh={"eastus": "", "westus": "the agent does not know eastus"})
+    assert "mesh          westus: the agent does not know eastus\n" in apart
 
 
 def test_a_database_that_could_not_be_asked_says_why() -> None:
