@@ -63,10 +63,11 @@ def main() -> None:
     log.info("cluster %s (id %d): listening on port %d", name, cluster_id, PORT)
     while True:
         connection, address = listener.accept()
-        threading.Thread(target=_serve, args=(server, context, connection, address), daemon=True).start()
+        threading.Thread(target=serve, args=(server, context, connection, address), daemon=True).start()
 
 
-def _serve(server: Server, context: ssl.SSLContext, raw: socket.socket, address: tuple[str, int]) -> None:
+def serve(server: Server, context: ssl.SSLContext, raw: socket.socket, address: tuple[str, int]) -> None:
+    """Serve one connection until it ends."""
     raw.settimeout(HANDSHAKE_TIMEOUT_S)
     who = f"{address[0]}:{address[1]}"
     try:

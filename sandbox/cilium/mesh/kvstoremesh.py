@@ -51,7 +51,7 @@ class Mesh:
 
     def __init__(self, name: str, cluster_id: int) -> None:
         self._name, self._id = name, cluster_id
-        self._remotes: dict[str, Remote] = {}
+        self.remotes: dict[str, Remote] = {}
         self._changed = threading.Condition()
         self._revision = 0
 
@@ -60,15 +60,15 @@ class Mesh:
         while True:
             declared = {path.name for path in declared_clusters(FOLDER)}
             with self._changed:
-                for name in set(self._remotes) - declared:
-                    del self._remotes[name]
+                for name in set(self.remotes) - declared:
+                    del self.remotes[name]
                     self._tell()
-                new = declared - set(self._remotes)
+                new = declared - set(self.remotes)
                 for name in new:
-                    self._remotes[name] = Remote(name)
+                    self.remotes[name] = Remote(name)
                     self._tell()
             for name in new:
-                threading.Thread(target=self._follow, args=(self._remotes[name],), daemon=True).start()
+                threading.Thread(target=self._follow, args=(self.remotes[name],), daemon=True).start()
             time.sleep(RESCAN_S)
 
     def report(self) -> None:
@@ -89,7 +89,7 @@ class Mesh:
             with self._changed:
                 self._changed.wait_for(lambda: self._revision != said)  # noqa: B023
                 said = self._revision
-                line = json.dumps({name: asdict(remote) for name, remote in self._remotes.items()})
+                line = json.dumps({name: asdict(remote) for name, remote in self.remotes.items()})
             STATUS.write_text(line)
             connection.sendall(line.encode() + b"\n")
 
@@ -99,31 +99,37 @@ class Mesh:
 
     def _follow(self, remote: Remote) -> None:
         wait_s = 0.5
-        while self._remotes.get(remote.name) is remote:
+        while self.remotes.get(remote.name) is remote:
             peer = read_peer((FOLDER / remote.name).read_text())
             for address in peer.addresses or (peer.host,):
                 try:
                     for state in states(peer, address):
-                        self._check(remote, state)
-                        if self._remotes.get(remote.name) is not remote:
+                        self.check(remote, state)
+                        if self.remotes.get(remote.name) is not remote:
                             return
-                        self._found(remote, state, f"https://{address}:{peer.port}")
+                        self.found(remote, state, f"https://{address}:{peer.port}")
                         wait_s = 0.5
                 except (*TROUBLES, Mismatch) as error:
-                    self._lost(remote, f"https://{address}:{peer.port}: {error}")
+                    self.lost(remote, f"https://{address}:{peer.port}: {error}")
             time.sleep(wait_s)
             wait_s = min(wait_s * 2, MAX_RETRY_S)
 
-    def _check(self, remote: Remote, state: State) -> None:
+    def check(self, remote: Remote, state: State) -> None:
+        """See that what answers is the declared cluster.
+
+        Raises:
+            Mismatch: it is another, or its id is taken.
+        """
         if state["name"] != remote.name:
             raise Mismatch(f"it is cluster {state['name']}, and not {remote.name}")
         if state["id"] == self._id:
             raise Mismatch(f"its cluster id is {self._id} as our own")
-        for other in list(self._remotes.values()):
+        for other in list(self.remotes.values()):
             if other is not remote and other.connected and other.cluster_id == state["id"]:
                 raise Mismatch(f"its cluster id is {state['id']} as that of {other.name}")
 
-    def _found(self, remote: Remote, state: State, where: str) -> None:
+    def found(self, remote: Remote, state: State, where: str) -> None:
+        """Take in what a connected cluster says."""
         with self._changed:
             if not remote.connected:
                 log.info("%s: connected to %s", remote.name, where)
@@ -133,7 +139,8 @@ class Mesh:
                 remote.connected, remote.cluster_id, remote.nodes, remote.status = found
                 self._tell()
 
-    def _lost(self, remote: Remote, reason: str) -> None:
+    def lost(self, remote: Remote, reason: str) -> None:
+        """Take in that a cluster is not, or no longer, connected."""
         with self._changed:
             if remote.connected or remote.status != reason:
                 log.warning("%s: %s", remote.name, reason)
