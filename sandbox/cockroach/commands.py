@@ -118,7 +118,7 @@ def _store(invocation: Invocation) -> Path:
     fields = dict(part.split("=", 1) for part in stores[0].split(",") if "=" in part)
     store = Path(fields.get("path", stores[0])).absolute()
     try:
-        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"could not create store {store}: {error.strerror}") from error
     return store

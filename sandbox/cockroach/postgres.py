@@ -14,6 +14,14 @@ from sandbox.cockroach.logs import log
 from sandbox.cockroach.rpc import Streams
 
 INSTALLATIONS = Path("/usr/lib/postgresql")
+# CockroachDB's container runs as root, which PostgreSQL refuses.
+_ROOT = os.geteuid() == 0
+_INSTEAD_OF_ROOT = ("nobody", "nogroup")
+_AS_USER = (
+    ("setpriv", "--reuid", _INSTEAD_OF_ROOT[0], "--regid", _INSTEAD_OF_ROOT[1], "--clear-groups")
+    if _ROOT
+    else ("setpriv",)
+)
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 SETTINGS = {
@@ -75,6 +83,9 @@ class Postgres:
         """Make the database cluster anew, whatever an earlier attempt left, and start it."""
         await self.stop()
         shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(mode=0o700)
+        if _ROOT:
+            shutil.chown(self.data, *_INSTEAD_OF_ROOT)
         await self._run_initdb()
         await self.start(database="template1")
         await self.query(TEMPLATE)
@@ -97,7 +108,7 @@ class Postgres:
         settings = [word for pair in SETTINGS.items() for word in ("-c", "=".join(pair))]
         # Should this node be killed, the kernel tells PostgreSQL to stop fast.
         self._process = await asyncio.create_subprocess_exec(
-            "setpriv", "--pdeathsig", "INT", str(_programs() / "postgres"), "-D", str(self.data), *settings
+            *_AS_USER, "--pdeathsig", "INT", str(_programs() / "postgres"), "-D", str(self.data), *settings
         )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -166,8 +177,9 @@ class Postgres:
 
     async def _run_initdb(self) -> None:
         initdb = await asyncio.create_subprocess_exec(
-            str(_programs() / "initdb"), "--pgdata", str(self.data), "--username=root", "--auth=trust",
-            "--encoding=UTF8", "--locale=C.UTF-8", "--lc-collate=C", "--no-sync", "--no-instructions",
+            *_AS_USER, str(_programs() / "initdb"), "--pgdata", str(self.data),
+            "--username=root", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--lc-collate=C",
+            "--no-sync", "--no-instructions",
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         _, complaint = await initdb.communicate()

@@ -52,13 +52,19 @@ class Authority:
         (directory / f"{name}.crt").write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(
-        self, directory: Path, name: str, common_name: str, *usages: x509.ObjectIdentifier, address: str = ""
+        self,
+        directory: Path,
+        name: str,
+        common_name: str,
+        *usages: x509.ObjectIdentifier,
+        address: str = "",
+        host: str = "localhost",
     ) -> None:
-        """Write `<name>.crt` and `<name>.key`."""
+        """Write `<name>.crt` and `<name>.key`; a server's is for an address and a host name."""
         key = ec.generate_private_key(ec.SECP256R1())
         extensions: list[x509.ExtensionType] = [x509.ExtendedKeyUsage(usages)]
         if address:
-            names = [x509.IPAddress(IPv4Address(address)), x509.DNSName("localhost")]
+            names = [x509.IPAddress(IPv4Address(address)), x509.DNSName(host)]
             extensions.append(x509.SubjectAlternativeName(names))
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         certificate = self._sign(subject, key, *extensions)
