@@ -84,7 +84,12 @@ def test_rules_spare_the_nodes_own_pods_and_the_nodes_of_the_cluster() -> None:
 
 def test_a_nodes_pods_get_addresses_of_its_range_and_other_configurations_step_aside(tmp_path: Path) -> None:
     (tmp_path / "10-flannel.conflist").write_text("{}")
-    cni.install(tmp_path, PODS, 1500)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "loopback").write_text("another's")
+    cni.install(programs, tmp_path, PODS, 1500)
+    assert (programs / "loopback").read_text() == "another's"
+    assert (programs / "ptp").readlink() == Path("/usr/lib/cni/ptp")
     written = json.loads((tmp_path / "05-cilium.conflist").read_text())
     assert written["plugins"][0]["ipam"]["ranges"] == [[{"subnet": "10.10.0.0/24"}]]
     assert not written["plugins"][0]["ipMasq"]

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = "05-cilium.conflist"
+PLUGINS = ("host-local", "loopback", "portmap", "ptp")
+DEBIANS_PLUGINS = "/usr/lib/cni"  # of every machine
 ADDRESSES = "/var/run/cilium/addresses"  # forgotten when the machine restarts, as its pods are
 
 
@@ -29,8 +31,14 @@ def configuration(pod_range: IPv4Network, mtu: int) -> dict[str, Any]:
     return {"cniVersion": "0.4.0", "name": "cilium", "plugins": [pair, ports]}
 
 
-def install(folder: Path, pod_range: IPv4Network, mtu: int) -> None:
-    """Write the configuration; any other is put aside, as `cni.exclusive` says by default."""
+def install(programs: Path, folder: Path, pod_range: IPv4Network, mtu: int) -> None:
+    """Put the plugins where the node looks for them, unless they are there, then write their configuration.
+
+    Any other configuration is put aside, as `cni.exclusive` says by default.
+    """
+    for name in PLUGINS:
+        if not (programs / name).exists():
+            (programs / name).symlink_to(f"{DEBIANS_PLUGINS}/{name}")
     draft = folder / f".{FILE}"
     draft.write_text(json.dumps(configuration(pod_range, mtu), indent=2))
     draft.rename(folder / FILE)

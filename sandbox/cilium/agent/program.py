@@ -23,7 +23,7 @@ from sandbox.cilium.agent.status import SOCKET, Status
 from sandbox.cluster.kubernetes_api import SERVICE_ACCOUNT, ApiError, KubernetesApi, Object, Unreachable
 
 HEALTH_ADDRESS = ("127.0.0.1", 9879)
-CNI_FOLDER = Path("/host/etc/cni/net.d")
+CNI_FOLDER, CNI_PROGRAMS = Path("/host/etc/cni/net.d"), Path("/host/opt/cni/bin")
 API_TIMEOUT_S = 60.0
 STAND_IN = (
     "this is a stand-in for Cilium 1.20.5, made by Roachmesh's sandbox of CNI plugins, nftables and "
@@ -58,7 +58,7 @@ class Agent:
         threading.Thread(target=self._watch_nodes, daemon=True).start()
         if self._options.ip_masq_agent:
             threading.Thread(target=self._watch_ip_masq_agent, daemon=True).start()
-        cni.install(CNI_FOLDER, self._pod_range, self._options.mtu or _mtu())
+        cni.install(CNI_PROGRAMS, CNI_FOLDER, self._pod_range, self._options.mtu or _mtu())
         self._tell_network_is_there()
         self._clusters.start()
         threading.Thread(target=_serve_status, args=(self,), daemon=True).start()

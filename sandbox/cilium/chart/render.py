@@ -129,6 +129,10 @@ def _agent(values: Object, config_hash: str) -> Object:
             "/host/etc/cni/net.d",
             {"hostPath": {"path": values["cni"]["confPath"], "type": "DirectoryOrCreate"}},
         ),
+        "cni-path": (
+            "/host/opt/cni/bin",
+            {"hostPath": {"path": values["cni"]["binPath"], "type": "DirectoryOrCreate"}},
+        ),
         "cilium-config-path": ("/tmp/cilium/config-map", {"configMap": {"name": "cilium-config"}}),  # noqa: S108
         "kubernetes": ("/usr/local/lib/kubernetes", {"hostPath": {"path": "/usr/local/lib/kubernetes"}}),
         "xtables-lock": (

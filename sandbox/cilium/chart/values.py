@@ -15,15 +15,15 @@ from sandbox.cluster.kubernetes_api import Object
 
 ANYTHING = "*"
 EMULATED = {
-    "MTU", "autoDirectNodeRoutes", "bpf.masquerade", "cluster.id", "cluster.name", "clustermesh.useAPIServer",
-    "clustermesh.config.enabled", "clustermesh.config.domain", "clustermesh.config.clusters",
+    "MTU", "autoDirectNodeRoutes", "bpf.masquerade", "cluster.id", "cluster.name",
     "clustermesh.apiserver.replicas", "clustermesh.apiserver.service.nodePort",
-    "clustermesh.apiserver.tls.auto.certValidityDuration",
-    "clustermesh.apiserver.tls.server.extraDnsNames", "clustermesh.apiserver.tls.server.extraIpAddresses",
-    "cni.confPath", "enableIPv4Masquerade", "ipMasqAgent.enabled", "ipMasqAgent.config.masqLinkLocal",
-    "ipMasqAgent.config.nonMasqueradeCIDRs", "ipv4NativeRoutingCIDR", "k8s.requireIPv4PodCIDR",
-    "k8sServiceHost", "k8sServicePort", "kubeProxyReplacement", "rollOutCiliumPods", "tls.ca.cert",
-    "tls.ca.key",
+    "clustermesh.apiserver.tls.auto.certValidityDuration", "clustermesh.apiserver.tls.server.extraDnsNames",
+    "clustermesh.apiserver.tls.server.extraIpAddresses", "clustermesh.config.clusters",
+    "clustermesh.config.domain", "clustermesh.config.enabled", "clustermesh.useAPIServer", "cni.binPath",
+    "cni.confPath", "enableIPv4Masquerade", "ipMasqAgent.config.masqLinkLocal",
+    "ipMasqAgent.config.nonMasqueradeCIDRs", "ipMasqAgent.enabled", "ipv4NativeRoutingCIDR",
+    "k8s.requireIPv4PodCIDR", "k8sServiceHost", "k8sServicePort", "kubeProxyReplacement",
+    "rollOutCiliumPods", "tls.ca.cert", "tls.ca.key",
 }  # fmt: skip
 # What the stand-in has no use for, whatever it says: nothing that it emulates depends on it.
 WITHOUT_EFFECT = {
