@@ -1,8 +1,9 @@
 """The packet filter of a virtual network's router: all that Azure's fabric decides about a packet.
 
-A packet passes, in this order: anti-spoofing; the public address of its destination; outbound security
-groups (interface, then subnet); whether there is a way at all; inbound security groups (subnet, then
-interface); the public address of its source. Established flows skip the groups.
+A packet passes, in this order: anti-spoofing; the public address of its destination; its way (`routes.py`);
+whether the interface at its end takes what is for others; outbound security groups (interface, then subnet);
+peerings; inbound security groups (subnet, then interface); the public address of its source. Established
+flows skip the groups.
 """
 
 from collections import defaultdict

@@ -16,17 +16,21 @@ from pathlib import Path
 import pytest
 
 from sandbox import processes
-from sandbox.fabric import names, removal
+from sandbox.fabric import kernel, layout, names, removal, routes
 from sandbox.fabric.model import Network
 from sandbox.fabric.namespaces import kill_inside
 from sandbox.fabric.tags import UnknownTag
 from sandbox.instance import Instance
-from tests.sandbox.fabric_lab import TOO_LONG_S, Lab, eventually, group, half, rule, virtual_network
+from tests.sandbox.fabric_lab import TOO_LONG_S, Lab, eventually, group, half, route, rule, virtual_network
 from tests.sandbox.traces import asked, traces
 
 pytestmark = pytest.mark.machines
 
-NETWORKS = [virtual_network(1, half(2), security_group=group()), virtual_network(2, half(1))]
+ROUTES = (route("10.10.4.0/24", "10.1.1.4"), route("10.11.4.0/24", "10.2.1.4"), route("10.9.0.0/16", "None"))
+NETWORKS = [
+    virtual_network(1, half(2), security_group=group(), routes=ROUTES),
+    virtual_network(2, half(1), routes=ROUTES),
+]
 
 
 @pytest.fixture
@@ -39,6 +43,21 @@ def lab(instance: Instance, base_image: Path) -> Iterator[Lab]:
 
 def two_machines(lab: Lab) -> None:
     lab.apply(NETWORKS, [lab.interface("a4", public=0), lab.interface("b4")])
+
+
+def all_stands(lab: Lab) -> bool:
+    """Tell whether the kernel holds what is wanted, and its tables nothing else."""
+    network = Network(tuple(NETWORKS), (lab.interface("a4", public=0), lab.interface("b4")))
+    wanted = layout.plan(lab.instance, network)
+    routes.add_tables(wanted, lab.instance, network)
+    found = kernel.read(lab.instance)
+    assert (len(wanted.tables), len(wanted.rules)) == (4, 4)
+    return (
+        found.routes == wanted.routes
+        and found.links == wanted.links
+        and found.tables == wanted.tables
+        and found.rules == wanted.rules
+    )
 
 
 def identities(lab: Lab) -> dict[str, object]:
@@ -96,6 +115,7 @@ def test_what_was_broken_is_made_whole_again(lab: Lab) -> None:
     two_machines(successor)
     assert successor.reaches("a4", "b4")
     assert successor.resolve("a4", "host-a4.internal.cloudapp.net") == (0, ["10.1.1.4"])
+    assert all_stands(successor)
     with socket.create_server((str(lab.instance.host_address), 0)) as reachable:
         assert reachable.getsockname()[0] == str(lab.instance.host_address)
 
@@ -128,7 +148,7 @@ def test_one_more_interface_is_a_matter_of_a_moment(lab: Lab) -> None:
     assert time.monotonic() - started < 1  # 0.05 s on an idle computer; others may be at work here
 
 
-@pytest.mark.parametrize("after_s", [0.02, 0.08, 0.2])
+@pytest.mark.parametrize("after_s", [0.02, 0.08, 0.12, 0.2])
 def test_a_process_killed_in_the_middle_leaves_nothing_that_is_in_the_way(lab: Lab, after_s: float) -> None:
     source = (
         "import sys; from sandbox.instance import Instance; from tests.sandbox.fabric_lab import *;"
@@ -144,6 +164,7 @@ def test_a_process_killed_in_the_middle_leaves_nothing_that_is_in_the_way(lab: L
         os.killpg(victim.pid, signal.SIGKILL)
     two_machines(lab)
     assert lab.reaches("a4", "b4")
+    assert all_stands(lab)
 
 
 def test_a_namespace_that_was_killed_in_the_making_is_made_again(lab: Lab) -> None:

@@ -95,6 +95,11 @@ def test_packets_between_two_regions_are_lost_in_silence(
     assert "cut  between=eastus,westus" in sandbox("status", instance=fault.instance).stdout
     fault.clear()
     assert a.reaches(b.private, 22)
+    fault.add("cut", "between=eastus,westus", "only=10.77.0.0/16")
+    assert a.reaches(b.private, 22), "only what comes from or goes to a range is lost"
+    fault.add("cut", "between=eastus,westus", "only=10.2.0.0/16")
+    assert not a.reaches(b.private, 22)
+    fault.clear()
 
 
 def test_packets_between_two_machines_are_lost_also_of_open_connections(
