@@ -46,4 +46,4 @@ def start(host: str, port: int, node_name: str, authority: Path, token: Path) ->
             }
         )
     )  # fmt: skip
-    return subprocess.Popen([PROGRAM, f"--config={configuration}", "--v=1"])
+    return subprocess.Popen([PROGRAM, f"--config={configuration}", "--v=0"])

@@ -261,7 +261,7 @@ def _mesh_server(values: Object) -> list[Object]:
     ready = {"tcpSocket": {"port": ETCD_PORT}, "periodSeconds": 3}
     apiserver = {
         "name": "apiserver", **image, "command": ["clustermesh-apiserver"], "args": ["clustermesh"],
-        "ports": [{"name": "etcd", "containerPort": ETCD_PORT}], "readinessProbe": ready,
+        "ports": [{"name": "etcd", "containerPort": ETCD_PORT, "protocol": "TCP"}], "readinessProbe": ready,
         "volumeMounts": [run, {"name": "etcd-server-secrets", "mountPath": "/var/lib/etcd-secrets"}],
     }  # fmt: skip
     kvstoremesh = {
@@ -284,7 +284,10 @@ def _mesh_server(values: Object) -> list[Object]:
             },
         },
     }  # fmt: skip
-    port = {"port": ETCD_PORT, "targetPort": ETCD_PORT, "nodePort": settings["service"]["nodePort"]}
+    port = {
+        "port": ETCD_PORT, "targetPort": ETCD_PORT, "nodePort": settings["service"]["nodePort"],
+        "protocol": "TCP",  # said, since server-side apply in Kubernetes 1.20 knows no default here
+    }  # fmt: skip
     service = {
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "clustermesh-apiserver", "labels": labels},

@@ -59,6 +59,7 @@ def main() -> None:
     context.load_cert_chain(SECRETS / "tls.crt", SECRETS / "tls.key")
     context.load_verify_locations(SECRETS / "ca.crt")
     context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as in protocol.py
     listener = socket.create_server(("", PORT), backlog=64)
     log.info("cluster %s (id %d): listening on port %d", name, cluster_id, PORT)
     while True:
@@ -74,9 +75,10 @@ def serve(server: Server, context: ssl.SSLContext, raw: socket.socket, address: 
         with raw, context.wrap_socket(raw, server_side=True) as connection:
             log.info("%s: connected", who)
             server.tell(connection)
+    except ssl.SSLEOFError:
+        log.debug("%s: ended without a word, as probes do", who)
     except OSError as error:
-        if str(error):  # a probe of the port ends without a word
-            log.info("%s: %s", who, error)
+        log.info("%s: %s", who, error)
 
 
 def _watch_nodes(server: Server) -> None:
