@@ -1,8 +1,10 @@
 """Prefect's server with its UI, and one worker."""
 
+import json
 import sys
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 from demo import postgres, processes
@@ -35,14 +37,34 @@ def start(instance: Instance) -> None:
 
 
 def start_worker(instance: Instance) -> None:
-    """Have one process worker; it runs each flow run in a process of its own."""
+    """Have one process worker; returns when it was heard of. Each run has a process of its own."""
     if next(processes.find(instance.mark, "worker"), None) is not None:
         return
+    started = datetime.now(UTC)
     processes.start(
         [PREFECT, "worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", "demo"],
-        log=instance.directory / "prefect-worker.log",
+        log=worker_log(instance),
         environment={**instance.mark, **instance.client_environment()},
     )
+    wait_until(
+        lambda: any(heard_of > started for heard_of in _heartbeats(instance)),
+        what="Prefect's worker",
+        timeout_s=START_TIMEOUT_S,
+        log=worker_log(instance),
+    )
+
+
+def worker_log(instance: Instance) -> Path:
+    """Where the worker writes, and the runs that it starts."""
+    return instance.directory / "prefect-worker.log"
+
+
+def _heartbeats(instance: Instance) -> list[datetime]:
+    """When each worker of the pool was last heard of."""
+    address = f"{instance.ui}/api/work_pools/{WORK_POOL}/workers/filter"
+    request = urllib.request.Request(address, b"{}", {"Content-Type": "application/json"})  # noqa: S310 -- ours
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 -- ours
+        return [datetime.fromisoformat(worker["last_heartbeat_time"]) for worker in json.load(answer)]
 
 
 def is_healthy(instance: Instance) -> bool:

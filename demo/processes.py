@@ -1,10 +1,12 @@
 """Background processes: started detached and marked, found again by their mark alone."""
 
 import os
+import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 GRACE_S = 10.0
@@ -47,14 +49,30 @@ def stop_all(mark: Mapping[str, str]) -> None:
     """End all marked processes: asked first, and after ten seconds no longer asked."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + GRACE_S
-        for process in find(mark):
-            _signal(process, number)
-        while list(find(mark)) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        while (found := list(find(mark))) and time.monotonic() < deadline:
+            end(found, number, patience_s=deadline - time.monotonic())
 
 
-def _signal(process: int, number: signal.Signals) -> None:
+def end(
+    processes: Iterable[int], number: signal.Signals = signal.SIGKILL, patience_s: float = GRACE_S
+) -> None:
+    """Signal processes, and wait until they are gone.
+
+    A process that was killed looks alive for some more milliseconds: `find` may still find it.
+    """
+    deadline = time.monotonic() + patience_s
+    with ExitStack() as opened:
+        ending = [_signal(process, number, opened) for process in processes]
+        for descriptor in filter(None, ending):
+            select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+
+
+def _signal(process: int, number: signal.Signals, opened: ExitStack) -> int | None:
+    """Signal a process; gives what becomes readable when it has ended."""
     try:
-        os.kill(process, number)
+        descriptor = os.pidfd_open(process)
+        opened.callback(os.close, descriptor)
+        signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
-        return  # it ended by itself
+        return None  # it ended by itself
+    return descriptor

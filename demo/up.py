@@ -34,11 +34,12 @@ def up(instance: Instance, topology_file: Path) -> int:
         prefect.result()
         say(started, f"Prefect is up: {instance.ui}")
         register.make_work_pool()
-        prefect_server.start_worker(instance)
+        worker = side_by_side.submit(prefect_server.start_worker, instance)
         registered = side_by_side.submit(register.register_deployments)
         register.save_blocks(cloud.result())
         say(started, "the sandbox is up")
         registered.result()
+        worker.result()
     run = deploy(instance, wanted, started)
     if run.state is None or not run.state.is_completed():
         reason = run.state.message if run.state else "it has no state"

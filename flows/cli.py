@@ -106,7 +106,7 @@ def deploy(topology_file: TopologyFile, credentials: Credentials = "default") ->
     from flows.deploy import deploy as flow
     from flows.terminal import run
 
-    run(flow, show=("network-test", "connection-card"), topology=topology, credentials=credentials)
+    run(flow, topology=topology, credentials=credentials)
     typer.echo(f"{topology.name} stands. For a SQL shell: roachmesh sql {topology_file}")
 
 
@@ -142,7 +142,7 @@ def verify(topology_file: TopologyFile, credentials: Credentials = "default") ->
     from flows.terminal import run
     from flows.verify import verify as flow
 
-    run(flow, show=("network-test", "drift"), topology=topology, credentials=credentials)
+    run(flow, topology=topology, credentials=credentials)
     typer.echo(f"{topology.name} is as planned, and works.")
 
 

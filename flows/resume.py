@@ -20,12 +20,7 @@ from roachmesh.errors import CannotContinue
 from tasks.runs import close, is_alive, is_over, page, was_refused
 from tasks.wait import wait_until
 
-# Each flow, and what the terminal shows of it at its end.
-FLOWS: dict[str, tuple[Flow[..., None], tuple[str, ...]]] = {
-    "deploy": (deploy, ("network-test", "connection-card")),
-    "verify": (verify, ("network-test", "drift")),
-    "destroy": (destroy, ()),
-}
+FLOWS: dict[str, Flow[..., None]] = {flow.name: flow for flow in (deploy, verify, destroy)}
 HOW_MANY = 200
 LAST_WORD = timedelta(seconds=12)
 
@@ -41,7 +36,7 @@ def resume(wanted: str) -> None:
     """
     with get_client(sync_client=True) as client:
         run = _find(client, wanted)
-        flow, show = FLOWS[client.read_flow(run.flow_id).name]
+        flow = FLOWS[client.read_flow(run.flow_id).name]
         if run.state and run.state.is_completed():
             raise CannotContinue(f"{run.name} is complete: {page(run.id)}", advice="Start a new run.")
         if run.state and run.state.is_paused():
@@ -56,9 +51,9 @@ def resume(wanted: str) -> None:
         client.set_flow_run_state(run.id, AwaitingRetry(message="Resumed at a terminal."), force=True)
         run = client.read_flow_run(run.id)
     if run.deployment_id:
-        follow_elsewhere(flow.name, run.id, show)
+        follow_elsewhere(flow.name, run.id)
     else:
-        run_here(flow, run, show)
+        run_here(flow, run)
     typer.echo(f"{run.name} is complete.")
 
 

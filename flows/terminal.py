@@ -39,6 +39,8 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service man
 LOOKS_BEFORE_TELLING = 8  # a run whose turn it is has tasks by then
 LOOKS_BEFORE_CLOSING = 15  # a run that is cancelled ends by itself within seconds, unless it has not begun
 LAST_WORDS_S = 10.0
+# What of a run's page is shown at its end, by flow.
+SHOWN = {"deploy": ("network-test", "connection-card"), "verify": ("network-test", "drift")}
 CANCELLED: State[Any] = Cancelled(message="Cancelled at the terminal.")
 
 
@@ -58,8 +60,8 @@ def require_prefect() -> None:
         raise PrefectUnreachable(f"Prefect does not answer at {url}: {error}.", advice=advice)
 
 
-def run(flow: Flow[..., Any], *, show: Sequence[str] = (), **arguments: Any) -> None:
-    """Run a flow in this process, and show how it goes until it ends; then its artifacts of the keys `show`.
+def run(flow: Flow[..., Any], **arguments: Any) -> None:
+    """Run a flow in this process, and show how it goes until it ends; then what is to be kept of its page.
 
     Raises:
         RoachmeshError: what the flow failed with, or where to read what nobody foresaw.
@@ -67,10 +69,10 @@ def run(flow: Flow[..., Any], *, show: Sequence[str] = (), **arguments: Any) -> 
     parameters = get_call_parameters(flow.fn, (), arguments)
     with get_client(sync_client=True) as client:
         flow_run = client.create_flow_run(flow, parameters=flow.serialize_parameters(parameters))
-    run_here(flow, flow_run, show)
+    run_here(flow, flow_run)
 
 
-def run_here(flow: Flow[..., Any], flow_run: FlowRun, show: Sequence[str]) -> None:
+def run_here(flow: Flow[..., Any], flow_run: FlowRun) -> None:
     """Run in this process what Prefect has a run for already; else like `run`."""
     outcome: Future[Any] = Future()
     lifeline.leave = outcome.cancel  # the thread that follows ends the process, once it has said goodbye
@@ -87,7 +89,7 @@ def run_here(flow: Flow[..., Any], flow_run: FlowRun, show: Sequence[str]) -> No
     # A thread of its own lets this one hear of Ctrl-C; a daemon, since a flow cannot be interrupted.
     # Prefect's settings are in the context, which a thread does not inherit.
     threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
-    follow(flow.name, flow_run.id, show, outcome)
+    follow(flow.name, flow_run.id, outcome)
     state = outcome.result()
     if not isinstance(state, State):
         raise TypeError(f"{flow.name} is no flow that just runs: it gave a {type(state).__name__}")
@@ -103,9 +105,9 @@ def run_here(flow: Flow[..., Any], flow_run: FlowRun, show: Sequence[str]) -> No
     ) from error
 
 
-def follow_elsewhere(flow_name: str, flow_run_id: UUID, show: Sequence[str]) -> None:
+def follow_elsewhere(flow_name: str, flow_run_id: UUID) -> None:
     """Show how a run goes that a worker runs; else like `run`."""
-    state = follow(flow_name, flow_run_id, show)
+    state = follow(flow_name, flow_run_id)
     if state.is_completed():
         return
     # "Flow run encountered an exception: GateFailed: ..."
@@ -116,10 +118,8 @@ def follow_elsewhere(flow_name: str, flow_run_id: UUID, show: Sequence[str]) -> 
     raise error
 
 
-def follow(
-    flow_name: str, flow_run_id: UUID, show: Sequence[str], outcome: Future[Any] | None = None
-) -> State[Any]:
-    """Show what a run's tasks do until it has ended, and then those of its artifacts that `show` names.
+def follow(flow_name: str, flow_run_id: UUID, outcome: Future[Any] | None = None) -> State[Any]:
+    """Show what a run's tasks do until it has ended, and then what is to be kept of its page.
 
     The first Ctrl-C cancels the run, as its page does; the second leaves at once. A run that was
     cancelled, here or there, ends this process. The `outcome` is that of a flow in this process; it is
@@ -128,6 +128,7 @@ def follow(
     silence_logs()
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(f"{flow_name}: {page(flow_run_id)}", soft_wrap=True)
+    lifeline.leave_without_prefect = partial(_leave_without_prefect, console)
     with get_client(sync_client=True) as client:
         cancellation = _Cancellation(client, flow_run_id, console)
         has_begun = False
@@ -151,7 +152,7 @@ def follow(
     if state.is_cancelled() or is_cut_off:
         ends = "This process ends" if state.is_running() else "The run has ended"
         _leave(console, [*_artifacts(flow_run_id, ["what-exists"]), f"{ends}: {state.name}."])
-    for text in _artifacts(flow_run_id, show):
+    for text in _artifacts(flow_run_id, SHOWN.get(flow_name, ())):
         terminal.show(text)
     return state
 
@@ -203,6 +204,14 @@ def _leave(console: Console, last_words: Sequence[str]) -> NoReturn:
     for text in last_words:
         terminal.show(text)
     console.print("`roachmesh resume`, or the same command again, continues.")
+    os._exit(INTERRUPTED)
+
+
+def _leave_without_prefect(console: Console) -> None:
+    """End this process, in which the thread that draws the picture may wait for Prefect still."""
+    console.show_cursor()
+    advice = "When it answers again, `roachmesh resume` continues."
+    console.print(f"Prefect has not answered for {lifeline.LOST_S:.0f} s: the run ends. {advice}")
     os._exit(INTERRUPTED)
 
 

@@ -49,6 +49,8 @@ INTERRUPTED = 130
 
 # How the process of an ended run goes. A terminal has a picture to take down first.
 leave: Callable[[], object] = partial(os._exit, INTERRUPTED)
+# How it goes without Prefect, for which a terminal's picture may wait in vain.
+leave_without_prefect: Callable[[], object] = partial(os._exit, INTERRUPTED)
 
 
 class Lifeline(AbstractContextManager["Lifeline"]):
@@ -84,7 +86,7 @@ class Lifeline(AbstractContextManager["Lifeline"]):
 
     def _close_what_died(self, client: SyncPrefectClient) -> None:
         """Close what dead runs of this topology, and earlier attempts of this one, left "Running"."""
-        earlier = latest(client, [f"{name} {self._deployment.plan.topology}" for name in FLOWS])
+        earlier = latest(client, self._deployment.plan.topology, FLOWS)
         for dead in close_what_died(client, [run for run in earlier if run.id != self._run.id]):
             logger().warning("%s (%s) claimed to run, but its process is gone", dead.name, page(dead.id))
         close_children(client, [self._run.id])
@@ -100,7 +102,7 @@ class Lifeline(AbstractContextManager["Lifeline"]):
                     if time.monotonic() - answered < LOST_S:
                         continue
                     logger().error("Prefect has not answered for %.0f s (%s): this run ends", LOST_S, exc)
-                    os._exit(INTERRUPTED)
+                    leave_without_prefect()
                 if has_ended:
                     break
         if not self._let_go.is_set():

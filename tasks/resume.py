@@ -36,7 +36,7 @@ def read_results_key(
         continued = _read_unfinished(client, topology, continue_run) if continue_run else None
         others = [
             one
-            for one in latest(client, [f"{name} {topology}" for name in CHANGING])
+            for one in latest(client, topology, CHANGING)
             if one.id != run.id and one.end_time and not was_refused(one)
         ]
         last = max(others, key=attrgetter("end_time"), default=None)

@@ -110,9 +110,9 @@ def close_children(client: SyncPrefectClient, flow_run_ids: list[UUID], state: S
             client.set_flow_run_state(run.id, state, force=True)
 
 
-def latest(client: SyncPrefectClient, names: Iterable[str], limit: int = 50) -> list[FlowRun]:
-    """Read the latest runs of these names, newest first."""
-    wanted = FlowRunFilter(name=FlowRunFilterName(any_=list(names)))
+def latest(client: SyncPrefectClient, topology: str, verbs: Iterable[str], limit: int = 50) -> list[FlowRun]:
+    """Read the latest runs that did one of these to a topology, newest first. Their names tell."""
+    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[f"{verb} {topology}" for verb in verbs]))
     return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.START_TIME_DESC, limit=limit)
 
 

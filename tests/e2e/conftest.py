@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 import yaml
 
+from demo import prefect_server, processes
 from demo.instance import Instance
 from sandbox.instance import Instance as Sandbox
 from tests.e2e.leftovers import leftovers
 
 TOPOLOGY = Path("topologies/three-vm-regions.yaml")
 INSTANCE = os.environ.get("ROACHMESH_TEST_INSTANCE", "test")
+UNFINISHED = ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]
+# A worker looks for runs every 2 s, and takes seconds to start one.
+BEGIN_S, END_S = 60.0, 300.0
 
 
 @dataclass
@@ -72,14 +76,32 @@ class World:
 
     def wait(self, run_id: str, state: str = "COMPLETED") -> dict[str, Any]:
         """Wait until a run has ended, or waits for an answer itself."""
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
+        begun = time.monotonic()
+        patience_s = BEGIN_S
+        while time.monotonic() - begun < patience_s:
             [seen] = self.prefect("/flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
             if seen["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED", "PAUSED"):
                 assert seen["state_type"] == state, (seen["name"], seen["state"])
                 return dict(seen)
+            if seen["start_time"]:
+                patience_s = END_S
             time.sleep(0.5)
-        raise AssertionError(f"{seen['name']} did not end: {seen['state']}")
+        raise AssertionError(f"{seen['name']}: {seen['state']} for {patience_s:.0f} s\n{self.report()}")
+
+    def report(self) -> str:
+        """What is under way, who holds which lock, and how the worker is, for a test that waits in vain."""
+        unfinished = {"flow_runs": {"state": {"type": {"any_": UNFINISHED}}}}
+        runs = self.prefect("/flow_runs/filter", unfinished)
+        locks = self.prefect("/variables/filter", {})
+        log = prefect_server.worker_log(self.instance).read_text(errors="replace").splitlines()
+        return "\n".join(
+            [
+                *(f"run {run['name']} ({run['id']}): {run['state']}" for run in runs),
+                *(f"lock {lock['name']}: {lock['value']}" for lock in locks),
+                f"the worker is {list(processes.find(self.instance.mark, 'worker'))}, and its log ends:",
+                *log[-15:],
+            ]
+        )
 
     def artifact(self, key: str, run: dict[str, Any]) -> str:
         """What a run showed on its page under a key."""

@@ -1,12 +1,9 @@
 """SIGKILL wherever it hurts: what a continued run repeats, and what it leaves behind."""
 
-import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,14 @@ from tests.e2e.conftest import DEMO, World, document
 
 # Worker and server are started anew from here, and outlive whoever started them.
 OUTLIVES = "ignore:Exception ignored in. <function Popen.__del__:pytest.PytestUnraisableExceptionWarning"
-pytestmark = [pytest.mark.machines, pytest.mark.timeout(1500), pytest.mark.filterwarnings(OUTLIVES)]
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(900), pytest.mark.filterwarnings(OUTLIVES)]
 
 # How many tasks a run of one node remembers: those that are `once`, see tasks/engine.py.
 REMEMBERED = 13
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 LOOK_EVERY_S = 0.01
 LOOKS = 50
+STUCK_S = 120.0
 
 
 class Small:
@@ -36,6 +34,8 @@ class Small:
         self.file = directory / f"{name}.yaml"
         regions = [{"platform": "vm", "name": "eastus", "nodes": 1}]
         self.file.write_text(yaml.safe_dump({"name": name, "regions": regions}))
+        self.log = directory / f"{name}.log"
+        self._terminal: subprocess.Popen[bytes] | None = None
         self._storage = world.instance.prefect_home / "storage"
         self._storage.mkdir(exist_ok=True)
         self._old_results = set(self._storage.iterdir())
@@ -71,15 +71,60 @@ class Small:
 
     def run(self) -> dict[str, Any]:
         """Its only root run."""
+        [run] = self.runs()
+        return run
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Its root runs."""
         runs = self.world.prefect("/flow_runs/filter", {"sort": "START_TIME_DESC"})
-        [run] = [run for run in runs if run["parameters"].get("topology", {}).get("name") == self.name]
-        return dict(run)
+        return [run for run in runs if run["parameters"].get("topology", {}).get("name") == self.name]
 
     def trigger(self) -> str:
         """Start the deployment through the worker, as the UI does."""
-        [found] = self.world.prefect("/deployments/filter", {"deployments": {"name": {"any_": ["deploy"]}}})
-        parameters = {"parameters": {"topology": document(self.file)}}
-        return str(self.world.prefect(f"/deployments/{found['id']}/create_flow_run", parameters)["id"])
+        return self.world.start("deploy", {"topology": document(self.file)})
+
+    def start(self, *arguments: str) -> None:
+        """Have a terminal work on it."""
+        with self.log.open("ab") as output:
+            self._terminal = subprocess.Popen([*DEMO, "roachmesh", *arguments], stdout=output, stderr=output)
+
+    def kill_terminal(self) -> None:
+        """End its terminal."""
+        if self._terminal:
+            self._terminal.kill()
+            self._terminal.wait()
+
+    def terminal_code(self, timeout_s: float = 0) -> int | None:
+        """How its terminal ended; None if it goes on, or there is none."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._terminal.wait(timeout_s) if self._terminal else None
+        return None
+
+    def until_grown(self, measure: Callable[[], int], seen: int, is_over: Callable[[], bool]) -> bool:
+        """Wait until a number has grown; False if the run was over before that."""
+        deadline = time.monotonic() + STUCK_S
+        while not is_over():
+            for _ in range(LOOKS):
+                if measure() > seen:
+                    return True
+                time.sleep(LOOK_EVERY_S)
+            if time.monotonic() > deadline:
+                said = self.log.read_text() if self.log.exists() else ""
+                raise AssertionError(f"no progress for {STUCK_S:.0f} s\n{self.world.report()}\n{said}")
+        return False
+
+    def give_up(self) -> None:
+        """Leave a world to other tests: a worker that polls, no lock, and nothing of this deployment."""
+        mark = self.world.instance.mark
+        self.kill_terminal()
+        processes.end(processes.find(mark, "worker"))
+        prefect_server.start(self.world.instance)
+        for run in self.runs():
+            processes.end(processes.find({**mark, "PREFECT__FLOW_RUN_ID": run["id"]}))
+            cancelled = {"state": {"type": "CANCELLED"}, "force": True}
+            self.world.prefect(f"/flow_runs/{run['id']}/set_state", cancelled)
+        prefect_server.start_worker(self.world.instance)
+        self.world.roachmesh("destroy", "--yes", str(self.file))
 
     def judge(self, writes: list[str]) -> None:
         """Nothing that finished was repeated, nothing claims to run, and the end is the same."""
@@ -105,87 +150,77 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kills")
 
 
+@contextmanager
+def small(world: World, directory: Path, name: str) -> Iterator[Small]:
+    """A deployment of one node that a test may do anything to; should it fail, the next one need not."""
+    one = Small(world, directory, name)
+    try:
+        yield one
+    except BaseException:
+        one.give_up()
+        raise
+
+
 @pytest.fixture(scope="module")
 def undisturbed(world: World, directory: Path) -> list[str]:
     """The writes of a deployment that nobody disturbs."""
-    small = Small(world, directory, "undisturbed")
-    world.roachmesh("deploy", str(small.file))
-    writes = small.writes()
-    small.judge(writes)
+    one = Small(world, directory, "undisturbed")
+    world.roachmesh("deploy", str(one.file))
+    writes = one.writes()
+    one.judge(writes)
     return writes
-
-
-def until(grows: Callable[[], int], seen: int, is_over: Callable[[], bool]) -> bool:
-    """Wait until a number has grown; False if the run was over before that."""
-    while not is_over():
-        for _ in range(LOOKS):
-            if grows() > seen:
-                return True
-            time.sleep(LOOK_EVERY_S)
-    return False
 
 
 def test_a_run_killed_at_every_request_and_every_task_repeats_nothing_that_finished(
     world: World, directory: Path, undisturbed: list[str]
 ) -> None:
-    small = Small(world, directory, "killed")
-    command, kills = ["deploy", str(small.file)], 0
-    log = directory / "killed.log"
-    with log.open("w") as output:
-        while True:
-            seen = small.progress()
-            process = subprocess.Popen([*DEMO, "roachmesh", *command], stdout=output, stderr=output)
-            ended = partial(lambda process: process.poll() is not None, process)
-            if not until(small.progress, seen, ended):
-                break
-            process.kill()
-            process.wait()
-            small.nothing_remembered_was_repeated()
-            kills += 1
-            command = ["resume", f"deploy {small.name}"]
+    with small(world, directory, "killed") as one:
+        kills, seen = 0, one.progress()
+        one.start("deploy", str(one.file))
+        while one.until_grown(one.progress, seen, lambda: one.terminal_code() is not None):
+            one.kill_terminal()
+            one.nothing_remembered_was_repeated()
+            kills, seen = kills + 1, one.progress()
+            one.start("resume", f"deploy {one.name}")
 
-    assert process.returncode == 0, log.read_text()
-    assert kills > REMEMBERED
-    small.judge(undisturbed)
+        assert one.terminal_code() == 0, one.log.read_text()
+        assert kills > REMEMBERED
+        one.judge(undisturbed)
 
 
 def test_a_run_whose_whole_machine_dies_at_every_task_is_continued_by_another_worker(
     world: World, directory: Path, undisturbed: list[str]
 ) -> None:
-    small = Small(world, directory, "machineless")
-    run_id = small.trigger()
-    kills, seen = 0, 0
-    terminals: list[subprocess.Popen[bytes]] = []
-    while until(small.results, seen, lambda: small.state() == "COMPLETED"):
-        assert all(terminal.poll() is None for terminal in terminals)
-        flow = {**world.instance.mark, "PREFECT__FLOW_RUN_ID": run_id}
-        for number in [*processes.find(world.instance.mark, "worker"), *processes.find(flow)]:
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-        for terminal in terminals:
-            terminal.kill()
-            terminal.wait()
-        small.nothing_remembered_was_repeated()
-        seen, kills = small.results(), kills + 1
-        prefect_server.start_worker(world.instance)
-        terminals = [subprocess.Popen([*DEMO, "roachmesh", "resume", run_id], stdout=subprocess.DEVNULL)]
+    mark = world.instance.mark
+    with small(world, directory, "machineless") as one:
+        run_id = one.trigger()
+        kills, seen = 0, 0
+        while one.until_grown(one.results, seen, lambda: one.state() == "COMPLETED"):
+            assert one.terminal_code() is None, one.log.read_text()
+            flow = processes.find({**mark, "PREFECT__FLOW_RUN_ID": run_id})
+            processes.end([*processes.find(mark, "worker"), *flow])
+            one.kill_terminal()
+            one.nothing_remembered_was_repeated()
+            kills, seen = kills + 1, one.results()
+            one.start("resume", run_id)
+            prefect_server.start_worker(world.instance)
 
-    assert kills > REMEMBERED / 2  # tasks that end side by side are killed together
-    assert [terminal.wait() for terminal in terminals] == [0]
-    small.judge(undisturbed)
+        assert kills > REMEMBERED / 2  # tasks that end side by side are killed together
+        assert one.terminal_code(timeout_s=60) == 0, one.log.read_text()
+        one.judge(undisturbed)
 
 
 def test_a_run_whose_server_dies_at_every_task_goes_on_when_it_is_back(
     world: World, directory: Path, undisturbed: list[str]
 ) -> None:
-    small = Small(world, directory, "serverless")
-    small.trigger()
-    kills, seen = 0, 0
-    while until(small.results, seen, lambda: small.state() in OVER):
-        [server] = processes.find(world.instance.mark, "server")
-        os.kill(server, signal.SIGKILL)
-        seen, kills = small.results(), kills + 1
-        prefect_server.start(world.instance)
+    with small(world, directory, "serverless") as one:
+        one.trigger()
+        kills, seen = 0, 0
+        while one.until_grown(one.results, seen, lambda: one.state() in OVER):
+            [server] = processes.find(world.instance.mark, "server")
+            processes.end([server])
+            kills, seen = kills + 1, one.results()
+            prefect_server.start(world.instance)
 
-    assert kills > 3  # what does not need the server goes on meanwhile
-    small.judge(undisturbed)
+        assert kills > 3  # what does not need the server goes on meanwhile
+        one.judge(undisturbed)

@@ -96,6 +96,16 @@ def test_the_reason_of_a_retry_is_heard_from_prefects_log() -> None:
     assert blamed == ["NIC a-1: throttled"]
 
 
+def test_a_terminal_that_goes_without_prefect_says_so_and_has_its_cursor_back() -> None:
+    program = "from rich.console import Console; from flows.terminal import _leave_without_prefect as leave"
+    program += "; leave(Console(force_terminal=True, highlight=False))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == INTERRUPTED
+    assert "\x1b[?25h" in done.stdout
+    assert "Prefect has not answered for 90 s" in done.stdout
+
+
 SLOW = """
     import threading
     from prefect import flow, task
