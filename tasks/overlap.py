@@ -6,7 +6,7 @@ minute at the earliest. Source: docs/decisions/0005-the-lock-of-a-topology.md.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 import httpx
@@ -85,14 +85,14 @@ class _Lock:
                 raise
 
     def _try(self) -> Variable | None:
-        wanted = VariableCreate(name=self._name, value=self._me.model_dump(mode="json"))
-        try:
-            return self._client.create_variable(wanted)
-        except ObjectAlreadyExists:
-            pass
         taken = self._client.read_variable_by_name(self._name)
-        if taken is not None and self._is_gone(Holder.model_validate(taken.value), taken):
+        if taken is not None:
+            if not self._is_gone(Holder.model_validate(taken.value), taken):
+                return None
             self.release(taken)
+        wanted = VariableCreate(name=self._name, value=self._me.model_dump(mode="json"))
+        with suppress(ObjectAlreadyExists):  # then somebody was quicker
+            return self._client.create_variable(wanted)
         return None
 
     def _is_gone(self, holder: Holder, taken: Variable) -> bool:

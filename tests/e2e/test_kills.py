@@ -15,7 +15,7 @@ from tests.e2e.conftest import DEMO, World, document
 
 # Worker and server are started anew from here, and outlive whoever started them.
 OUTLIVES = "ignore:Exception ignored in. <function Popen.__del__:pytest.PytestUnraisableExceptionWarning"
-pytestmark = [pytest.mark.machines, pytest.mark.timeout(900), pytest.mark.filterwarnings(OUTLIVES)]
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(1500), pytest.mark.filterwarnings(OUTLIVES)]
 
 # How many tasks a run of one node remembers: those that are `once`, see tasks/engine.py.
 REMEMBERED = 13
