@@ -30,6 +30,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when the process would go."""
     left = threading.Event()
     monkeypatch.setattr(lifeline, "leave", left.set)
+    monkeypatch.setattr(lifeline, "LOOK_EVERY_S", 0.2)
     return left
 
 
