@@ -15,6 +15,7 @@ STAND_INS = (
     ("network namespaces and nftables", "Azure's network"),
     ("an ARM and token endpoint in Python", "Azure Resource Manager and Entra ID"),
     ("a `cockroach` of our own over PostgreSQL", "CockroachDB"),
+    ("images of our own, most of them on the machine's /usr", "container images, all but busybox"),
     ("a `k3s` of our own that runs real Kubernetes 1.20 and etcd", "k3s"),
 )
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from sandbox.kubernetes import binaries
+
 # Programs by the Debian package that brings them.
 _PROGRAMS = {
     "systemd-nspawn": "systemd-container",
@@ -27,6 +29,7 @@ _WATCHERS = Path("/proc/sys/fs/inotify/max_user_instances")
 _ENOUGH_WATCHERS = 8192
 
 _NEEDED_BYTES = 1 << 30  # a machine takes some 20 MB, and what is written in it
+_NEEDED_TO_BUILD_BYTES = 4 << 30  # Kubernetes' source, a Go compiler, and what it writes
 
 _RULES = """
 table inet trial {
@@ -112,6 +115,8 @@ def _missing() -> tuple[str, ...]:
 def _computer_lacks() -> Iterator[str]:
     if shutil.disk_usage("/var/lib").free < _NEEDED_BYTES:
         yield f"Less than {_NEEDED_BYTES >> 30} GiB is free in /var/lib: make room there."
+    if not binaries.path().exists() and shutil.disk_usage(Path.home()).free < _NEEDED_TO_BUILD_BYTES:
+        yield f"Less than {_NEEDED_TO_BUILD_BYTES >> 30} GiB is free in {Path.home()}: make room to build in."
     for trial in _TRIALS:
         if complaint := _complaint(trial.command, trial.stdin):
             yield f"{trial.sentence} ({complaint})"

@@ -13,7 +13,8 @@ PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-sch
 
 _SCRIPT = Path(__file__).with_name("build.sh")
 _COMMAND = (
-    "mmdebstrap", "--mode=root", "--variant=apt", "--include=ca-certificates,golang-1.19-go",
+    "mmdebstrap", "--mode=root", "--variant=apt",
+    "--include=ca-certificates,golang-1.19-go,kubernetes-client",
     '--customize-hook=chroot "$1" sh <"$SCRIPT"', "bookworm",
 )  # fmt: skip
 

@@ -46,6 +46,18 @@ def test_a_disk_that_is_nearly_full_is_said_to_be(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.machines
+def test_room_is_needed_in_the_cache_until_kubernetes_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(host, "_NEEDED_TO_BUILD_BYTES", 1 << 60)
+    monkeypatch.setattr(host.binaries, "path", lambda: tmp_path)
+    assert host.missing() == []
+    monkeypatch.setattr(host.binaries, "path", lambda: tmp_path / "none")
+    host._missing.cache_clear()
+    assert any("make room to build in" in sentence for sentence in host.missing())
+
+
+@pytest.mark.machines
 def test_trials_leave_nothing_behind() -> None:
     assert host.missing() == []
     questions = (["ip", "-brief", "link"], ["nft", "list", "tables"], ["ip", "netns"], ["losetup", "--list"])
