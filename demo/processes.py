@@ -49,8 +49,10 @@ def stop_all(mark: Mapping[str, str]) -> None:
     """End all marked processes: asked first, and after ten seconds no longer asked."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + GRACE_S
-        while (found := list(find(mark))) and time.monotonic() < deadline:
+        while found := list(find(mark)):
             end(found, number, patience_s=deadline - time.monotonic())
+            if time.monotonic() > deadline:
+                break
 
 
 def end(
