@@ -125,6 +125,40 @@ def test_packets_between_two_machines_are_lost_also_of_open_connections(
     assert a.reaches(b.private, 22)
 
 
+def test_packets_of_pods_alone_are_lost_on_their_way_along_a_route(
+    regions: tuple[Region, Region], fault: Fault, cloud: Cloud
+) -> None:
+    a, b = regions
+    pod, network = "10.10.1.9", cloud.clients.network
+    a.run(f"sudo ip address add {pod}/32 dev lo")
+    nic = network.network_interfaces.get("rg", "nic-a").as_dict()
+    nic["properties"]["enableIPForwarding"] = True
+    network.network_interfaces.begin_create_or_update("rg", "nic-a", nic).result()
+    assert not b.reaches(pod, 22), "no route leads there yet"
+    route = {
+        "addressPrefix": "10.10.1.0/24",
+        "nextHopType": "VirtualAppliance",
+        "nextHopIpAddress": a.private,
+    }
+    for region in regions:
+        body = {
+            "location": region.network.location,
+            "properties": {"routes": [{"name": "a", "properties": route}]},
+        }
+        table = network.route_tables.begin_create_or_update("rg", f"rt-{region.name}", body).result()
+        subnet = network.subnets.get("rg", region.name, "nodes").as_dict()
+        subnet["properties"]["routeTable"] = {"id": table.id}
+        network.subnets.begin_create_or_update("rg", region.name, "nodes", subnet).result()
+    assert b.reaches(pod, 22)
+    fault.add("cut", "between=eastus,westus", "only=10.10.0.0/16")
+    assert not b.reaches(pod, 22)
+    assert b.reaches(a.private, 22), "nodes are not concerned"
+    fault.clear()
+    assert b.reaches(pod, 22)
+    fault.add("cut", "between=vm-a,vm-b")
+    assert not b.reaches(pod, 22), "what is routed to a machine is lost with the rest"
+
+
 def test_a_region_that_is_cut_off_reaches_nobody(regions: tuple[Region, Region], fault: Fault) -> None:
     a, b = regions
     fault.add("cut", "between=westus")
