@@ -107,12 +107,12 @@ def test_packets_between_two_machines_are_lost_also_of_open_connections(
 ) -> None:
     a, b = regions
     talk = (
-        "import socket, time\n"
+        "import pathlib, socket, time\n"
         f"s = socket.create_connection(('{b.private}', 22), 2)\n"
         "s.settimeout(1)\n"
         "s.recv(64)\n"
         "print('open', flush=True)\n"
-        "time.sleep(3)\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.1)\n"
         "s.sendall(b'SSH-2.0-test\\r\\n')\n"
         "s.recv(4096)\n"
     )
@@ -120,6 +120,7 @@ def test_packets_between_two_machines_are_lost_also_of_open_connections(
     a.run("nohup python3 talk.py >said 2>&1 &")
     assert eventually(lambda: "open" in a.run("cat said"))
     fault.add("cut", "between=vm-a,vm-b")
+    a.run("touch go")
     assert eventually(lambda: "timed out" in a.run("cat said"), within_s=8)
     fault.clear()
     assert a.reaches(b.private, 22)
