@@ -17,6 +17,11 @@ STAND_INS = (
     ("a `cockroach` of our own over PostgreSQL", "CockroachDB"),
     ("images of our own, most of them on the machine's /usr", "container images, all but busybox"),
     ("a `k3s` of our own that runs real Kubernetes 1.20 and etcd", "k3s"),
+    ("a Job of our own that installs the chart cilium only, and renders no Go templates", "Helm"),
+    ("standard CNI plugins, nftables and the real kube-proxy", "Cilium"),
+    ("servers of our own over mutual TLS", "Cilium's ClusterMesh"),
+    ("a `coredns` of our own", "CoreDNS"),
+    ("a provisioner of our own", "Rancher's local-path provisioner"),
 )
 
 
