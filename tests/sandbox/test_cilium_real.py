@@ -82,7 +82,9 @@ def bring_up(lab: CiliumLab, mirror_ca: str, folder: Path, machine: str) -> Kube
     kubectl.until(lambda: kubectl("get", "crd", "helmcharts.helm.cattle.io"), within_s=60)
     kubectl("apply", "-f", "-", stdin=helm_chart(machine, lab, mirror_ca))
     kubectl("apply", "-f", "-", stdin=json.dumps(MESH_DNS))
-    kubectl("create", "namespace", "other" if machine == "a5" else "mine")
+    kubectl("create", "namespace", "other")
+    for namespace in ("default", "other"):
+        kubectl.until(lambda name=namespace: kubectl("-n", name, "get", "sa", "default"), within_s=60)
     kubectl("run", "web", "--image=alpine:3", "--restart=Never", "--", "python3", "-c", WEB)
     kubectl("expose", "pod", "web", "--port=80", "--target-port=8000", "--name=service")
     kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=180s")
