@@ -232,8 +232,8 @@ def test_a_machine_that_was_powered_off_comes_back_with_everything(clusters: Clu
     clusters.lab.route_pods(PODS)
     clusters.lab.machines.kill("a4")
     other = clusters.kubectls["a5"]
-    other.until(lambda: not mesh_status(other)["connected"], within_s=60)
+    other.until(lambda: not mesh_status(other)["connected"], within_s=90)
     clusters.lab.boot("a4")
-    other.until(lambda: mesh_status(other)["ready"], within_s=120)
+    other.until(lambda: mesh_status(other)["ready"], within_s=240)
     with clusters.lab.shell("a4") as shell:
         assert shell.run(f"ls {MIRROR_CA}")
