@@ -14,6 +14,7 @@ import yaml
 from sandbox.cluster.helm.controller import Controller
 from sandbox.cluster.kubernetes_api import ApiError, KubernetesApi, Object, Unreachable
 from sandbox.cluster.leader import Lease
+from sandbox.cluster.threads import end_with_any
 
 MANAGER = "k3s"
 LEASE = "k3s-addons"
@@ -42,6 +43,7 @@ def run(
     Raises:
         Lost: another server leads now, or the API server cannot be asked.
     """
+    end_with_any()
     api = KubernetesApi.from_kubeconfig(kubeconfig)
     lease = Lease(api, LEASE, socket.gethostname())  # a server that is started again leads at once
     lease.acquire()

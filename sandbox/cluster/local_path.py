@@ -10,6 +10,7 @@ import threading
 import time
 
 from sandbox.cluster.kubernetes_api import ApiError, KubernetesApi, Object, Unreachable, path_of
+from sandbox.cluster.threads import end_with_any
 
 PROVISIONER = "rancher.io/local-path"
 FOLDER = "/var/lib/rancher/k3s/storage"
@@ -114,6 +115,7 @@ def main() -> None:
     """Run `local-path-provisioner start`."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(message)s")
     log.info("this is a stand-in for Rancher's local-path provisioner, made by Roachmesh's sandbox")
+    end_with_any()
     Provisioner(KubernetesApi.in_cluster()).run()
 
 

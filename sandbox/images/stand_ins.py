@@ -37,30 +37,30 @@ def _image(
     return make
 
 
-_API = "cluster/kubernetes_api.py"
+_BASE = ("cluster/kubernetes_api.py", "cluster/threads.py")
 
 REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
     "docker.io/rancher/klipper-helm": _image(
         "Helm and klipper-helm",
         {"entry": "cluster.helm.program"},
-        (_API, "cluster/helm", "cilium/chart"),
+        (*_BASE, "cluster/helm", "cilium/chart"),
     ),
     "docker.io/rancher/mirrored-coredns-coredns": _image(
-        "CoreDNS", {"coredns": "cluster.coredns.program"}, (_API, "cluster/coredns")
+        "CoreDNS", {"coredns": "cluster.coredns.program"}, (*_BASE, "cluster/coredns")
     ),
     "docker.io/rancher/local-path-provisioner": _image(
         "Rancher's local-path provisioner",
         {"local-path-provisioner": "cluster.local_path"},
-        (_API, "cluster/local_path.py"),
+        (*_BASE, "cluster/local_path.py"),
     ),
     "quay.io/cilium/cilium": _image(
         "Cilium's agent",
         {"cilium-agent": "cilium.agent.program", "cilium-dbg": "cilium.agent.status"},
-        (_API, "cilium/agent", "cilium/mesh"),
+        (*_BASE, "cilium/agent", "cilium/mesh"),
     ),
     "quay.io/cilium/clustermesh-apiserver": _image(
         "Cilium's clustermesh-apiserver and kvstoremesh",
         {"clustermesh-apiserver": "cilium.mesh.program"},
-        (_API, "cilium/mesh"),
+        (*_BASE, "cilium/mesh"),
     ),
 }

@@ -2,13 +2,18 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import dns.asyncquery
+import dns.exception
 import dns.flags
 import dns.message
+import dns.query
 import dns.rcode
 import dns.rrset
 import pytest
@@ -20,6 +25,7 @@ from sandbox.cluster.coredns.cluster_zone import ClusterIndex
 from sandbox.cluster.coredns.corefile import CorefileError, read
 from sandbox.cluster.kubernetes_api import Event
 
+ROOT = Path(__file__).parents[2]
 K3S = next(
     obj["data"]["Corefile"].replace("%{CLUSTER_DOMAIN}%", "cluster.local")
     for obj in yaml.safe_load_all((Path(coredns.__file__).parent.parent / "coredns.yaml").read_text())
@@ -254,3 +260,47 @@ def test_overrides_stand_in_the_block_that_imports_them(tmp_path: Path) -> None:
     override = "rewrite name exact a b\n"
     with pytest.raises(CorefileError, match=r"custom/my\.override:1: plugin/rewrite"):
         read(corefile(tmp_path, custom={"my.override": override}))
+
+
+def test_the_program_reads_its_files_again_when_they_change(tmp_path: Path) -> None:
+    port = free_port()
+    hosts = f"hosts {tmp_path}/custom/names\n"
+    path = corefile(tmp_path, f".:{port} {{\n{hosts}import {tmp_path}/custom/*.override\nreload 1s\n}}\n")
+    (tmp_path / "custom/names").write_text("10.0.0.1 one\n")
+    program = tmp_path / "coredns"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from sandbox.cluster.coredns.program import main\nmain()\n"
+    )
+    program.chmod(0o755)
+
+    def asked(name: str, until: str) -> None:
+        deadline = time.monotonic() + 20
+        query = dns.message.make_query(name, "A")
+        while time.monotonic() < deadline:
+            try:
+                reply = dns.query.udp(query, "127.0.0.1", 0.5, port)
+            except (OSError, dns.exception.Timeout):
+                continue
+            if dns.rcode.to_text(reply.rcode()) == until:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{name} never was {until}")
+
+    with subprocess.Popen([program, "-conf", path], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            asked("one", "NOERROR")
+            asked("two", "NXDOMAIN")
+            refused = tmp_path / "custom/peers.override"
+            refused.write_text("rewrite name a b\n")
+            time.sleep(1.5)
+            asked("one", "NOERROR")  # what cannot be read changes nothing
+            refused.write_text(f"hosts {tmp_path}/custom/others\n")
+            path.write_text(path.read_text().replace(hosts, ""))
+            (tmp_path / "custom/others").write_text("10.0.0.2 two\n")
+            asked("two", "NOERROR")
+        finally:
+            process.terminate()
+            said = process.communicate()[0]
+    assert "Corefile changed but reload failed" in said
+    assert said.count("this is a stand-in for CoreDNS") == 2

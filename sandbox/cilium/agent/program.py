@@ -21,6 +21,7 @@ from sandbox.cilium.agent.clusters import Clusters
 from sandbox.cilium.agent.options import OptionError, Options, read
 from sandbox.cilium.agent.status import SOCKET, Status
 from sandbox.cluster.kubernetes_api import SERVICE_ACCOUNT, ApiError, KubernetesApi, Object, Unreachable
+from sandbox.cluster.threads import end_with_any
 
 HEALTH_ADDRESS = ("127.0.0.1", 9879)
 CNI_FOLDER, CNI_PROGRAMS = Path("/host/etc/cni/net.d"), Path("/host/opt/cni/bin")
@@ -175,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("cilium-agent")
     parser.add_argument("--config-dir", type=Path, required=True)
     log.info(STAND_IN)
+    end_with_any()
     try:
         options = read(parser.parse_args().config_dir)
     except OptionError as error:

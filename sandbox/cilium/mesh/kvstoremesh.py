@@ -100,7 +100,10 @@ class Mesh:
     def _follow(self, remote: Remote) -> None:
         wait_s = 0.5
         while self.remotes.get(remote.name) is remote:
-            peer = read_peer((FOLDER / remote.name).read_text())
+            path = FOLDER / remote.name
+            if not path.exists():  # no longer declared
+                return
+            peer = read_peer(path.read_text())
             for address in peer.addresses or (peer.host,):
                 try:
                     for state in states(peer, address):

@@ -4,6 +4,7 @@ import logging
 import sys
 
 from sandbox.cilium.mesh import apiserver, kvstoremesh
+from sandbox.cluster.threads import end_with_any
 
 
 def main() -> None:
@@ -13,6 +14,7 @@ def main() -> None:
         stream=sys.stdout,
         format='time="%(asctime)s" level=%(levelname)s msg="%(message)s"',
     )
+    end_with_any()
     command, *arguments = sys.argv[1:] or [""]
     if command == "clustermesh":
         apiserver.main()

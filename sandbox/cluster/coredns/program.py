@@ -16,6 +16,7 @@ from sandbox.cluster.coredns.cluster_zone import ClusterIndex
 from sandbox.cluster.coredns.corefile import CorefileError, Plugin, Server, read, seconds
 from sandbox.cluster.coredns.server import Servers, listening
 from sandbox.cluster.kubernetes_api import KubernetesApi
+from sandbox.cluster.threads import end_with_any
 
 STAND_IN = "this is a stand-in for CoreDNS, made by Roachmesh's sandbox; not CoreDNS"
 HEALTH_PORT, READY_PORT = 8080, 8181
@@ -31,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("coredns")
     parser.add_argument("-conf", type=Path, default=Path("Corefile"))
     log.info(STAND_IN)
+    end_with_any()
     path = parser.parse_args().conf
     try:
         servers, files = read(path)
