@@ -42,8 +42,14 @@ def ensure(wanted: Path, make: Callable[[Path], None], in_use: Callable[[], set[
     return wanted
 
 
-def bootstrap(command: tuple[str, ...], environment: dict[str, str], say: Say) -> None:
+def bootstrap(what: str, command: tuple[str, ...], environment: dict[str, str], say: Say) -> None:
     """Run mmdebstrap in namespaces that end with this process; its mounts and children end with them.
+
+    Args:
+        what: What it makes; every line of progress begins with it, since another build may run beside this.
+        command: mmdebstrap's; lines of its stderr that begin with `I: ` are progress.
+        environment: What its hooks read.
+        say: Shows a line of progress.
 
     Raises:
         CommandFailed: it ends with what was said last.
@@ -62,7 +68,7 @@ def bootstrap(command: tuple[str, ...], environment: dict[str, str], say: Say) -
         said = []
         for line in process.stderr or ():
             said.append(line)
-            if line.startswith("I: "):
-                say(f"  {line[3:].rstrip()}")
+            if line.startswith("I: ") and "-hook in shell: " not in line:
+                say(f"  {what}: {line[3:].rstrip()}")
     if process.returncode:
-        raise CommandFailed(f"{command[0]} failed: {''.join(said[-15:])}")
+        raise CommandFailed(f"Building {what} failed: {''.join(said[-15:])}")

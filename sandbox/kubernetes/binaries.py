@@ -35,7 +35,7 @@ def ensure(say: builds.Say) -> Path:
         say("Building Kubernetes from Debian's source package: about five minutes, this once")
         chroot = draft / "chroot"
         chroot.mkdir(parents=True)
-        builds.bootstrap((*_COMMAND, str(chroot)), {"SCRIPT": str(_SCRIPT)}, say)
+        builds.bootstrap("Kubernetes", (*_COMMAND, str(chroot)), {"SCRIPT": str(_SCRIPT)}, say)
         for program in PROGRAMS:
             (chroot / "out" / program).rename(draft / program)
         shutil.rmtree(chroot)

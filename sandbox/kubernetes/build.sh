@@ -6,7 +6,7 @@ export GOGC=400  # the compiler collects its garbage less often
 kubernetes=k8s.io/kubernetes
 source=$GOPATH/src/$kubernetes
 
-say() { echo "I: Kubernetes: $*" >&2; }
+say() { echo "I: $*" >&2; }
 
 say "downloading the source"
 sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >/etc/apt/sources.list.d/sources.list

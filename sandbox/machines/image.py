@@ -92,7 +92,7 @@ def ensure(say: builds.Say) -> Path:
 
     def make(draft: Path) -> None:
         say("Building the machines' base image, Debian 13: about a minute, this once")
-        builds.bootstrap((*_COMMAND, str(draft)), {"ROOTFS": str(ROOTFS)}, say)
+        builds.bootstrap("Debian 13", (*_COMMAND, str(draft)), {"ROOTFS": str(ROOTFS)}, say)
 
     return builds.ensure(path(), make, lambda: set(_in_use()))
 

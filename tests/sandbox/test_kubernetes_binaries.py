@@ -51,7 +51,7 @@ def test_nothing_but_the_programs_is_kept(kept: Path, monkeypatch: pytest.Monkey
 @pytest.mark.machines
 def test_a_build_that_failed_says_why_and_is_begun_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "_COMMAND", ("sh", "-c", "echo E: no Go here >&2; exit 1"))
-    with pytest.raises(CommandFailed, match="no Go here"):
+    with pytest.raises(CommandFailed, match="Building Kubernetes failed: E: no Go here"):
         binaries.ensure(quietly)
     assert not binaries.path().exists()
     monkeypatch.setattr(binaries, "_COMMAND", FAKE)

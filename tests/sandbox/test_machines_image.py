@@ -51,7 +51,7 @@ def test_it_is_built_once_and_tells_of_it(images: Path) -> None:
     said: list[str] = []
     built = image.ensure(said.append)
     assert (built / "file").read_text() == "whole\n"
-    assert [line.strip() for line in said][1:] == ["built"]
+    assert [line.strip() for line in said][1:] == ["Debian 13: built"]
     assert image.ensure(said.append) == built
     assert len(said) == 2
     assert sorted(path.name for path in images.iterdir()) == sorted([built.name, "lock"])
