@@ -3,7 +3,17 @@
 from blocks.artifacts import Artifacts
 from blocks.azure_credentials import AzureCredentials
 from blocks.certificates import Certificates
+from blocks.kubeconfig import Kubeconfig
+from blocks.kubernetes_secrets import KubernetesSecrets
 from blocks.results_key import ResultsKey
 from blocks.ssh_key import SshKey
 
-__all__ = ["Artifacts", "AzureCredentials", "Certificates", "ResultsKey", "SshKey"]
+__all__ = [
+    "Artifacts",
+    "AzureCredentials",
+    "Certificates",
+    "Kubeconfig",
+    "KubernetesSecrets",
+    "ResultsKey",
+    "SshKey",
+]

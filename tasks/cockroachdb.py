@@ -19,7 +19,6 @@ from tasks.machines import Machine
 from tasks.sessions import File, Session
 from tasks.wait import wait_until
 
-DOWNLOAD_TIMEOUT_S = 900
 READY_TIMEOUT_S = 600.0
 CERTIFICATES = systemd.CERTIFICATES_DIR
 UNIT = f"{systemd.UNIT_DIR}/{systemd.SERVICE}"
@@ -40,17 +39,7 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Ou
     archive = deployment.artifact_source().cockroachdb(version)
     host = session(deployment, machine.host)
     host.ensure_user(names.DATABASE_USER, home=systemd.STORE_DIR)
-    installed = host.program(
-        "install_archive",
-        {
-            "url": archive.url,
-            "sha256": archive.sha256,
-            "ca_pem": archive.ca_pem,
-            "member": f"{archive.file.removesuffix('.tgz')}/cockroach",
-            "target": systemd.BINARY,
-        },
-        timeout_s=DOWNLOAD_TIMEOUT_S,
-    )
+    installed = host.install_binary(archive, systemd.BINARY)
     unit = systemd.cockroach_service(deployment.plan, machine.node)
     files: list[File] = [(systemd.BINARY, None, "0755", "root"), (UNIT, unit, "0644", "root")]
     files += _certificates(deployment, host, machine.node)
@@ -63,7 +52,7 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Ou
     changed = host.place_files(files, directories)
     if changed:
         logger().info("placed %s", ", ".join(changed))
-    return host.outcome(f"CockroachDB {version}", new=installed["changed"], changed=bool(changed))
+    return host.outcome(f"CockroachDB {version}", new=installed, changed=bool(changed))
 
 
 def _certificates(deployment: Deployment, host: Session, node: Node) -> list[File]:

@@ -9,7 +9,7 @@ from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from prefect.blocks.core import Block
 
-from blocks import Artifacts, AzureCredentials, Certificates, SshKey
+from blocks import Artifacts, AzureCredentials, Certificates, KubernetesSecrets, SshKey
 from roachmesh import ssh_keys
 from roachmesh.errors import BlockMissing, Permanent
 from roachmesh.inventory import UNKNOWN_OPERATORS, Inventory
@@ -100,6 +100,10 @@ class Deployment(Model):
         """Load the authority of this topology's database."""
         return _certificates(self.plan.topology, self.key)
 
+    def kubernetes_secrets(self) -> KubernetesSecrets:
+        """Load what this topology's clusters share."""
+        return _kubernetes_secrets(self.plan.topology, self.key)
+
     def artifact_source(self) -> Artifacts:
         """Load where binaries come from; the official hosts when nobody saved such a block."""
         return _artifacts(self.artifacts)
@@ -153,6 +157,11 @@ def _ssh_key(topology: str, deployment_key: str) -> SshKey:
 @cache
 def _certificates(topology: str, deployment_key: str) -> Certificates:
     return load_block(Certificates, topology)
+
+
+@cache
+def _kubernetes_secrets(topology: str, deployment_key: str) -> KubernetesSecrets:
+    return load_block(KubernetesSecrets, topology)
 
 
 @cache

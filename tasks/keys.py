@@ -1,14 +1,17 @@
 """A topology's secrets, kept in blocks: made when absent, deleted last."""
 
+import secrets
 from datetime import UTC, datetime
 
-from blocks import Certificates, SshKey
+from pydantic import SecretStr
+
+from blocks import Certificates, Kubeconfig, KubernetesSecrets, SshKey
 from roachmesh import certificates, ssh_keys
 from roachmesh.errors import Permanent
 from roachmesh.outcome import Outcome
 from tasks.deployment import Deployment, has_block
 from tasks.engine import always
-from tasks.resource_group import count_machines, find_group
+from tasks.resource_group import find_group, machine_names
 
 
 @always("SSH key {deployment.plan.topology}")
@@ -32,7 +35,7 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
     what = "certificate authority"
     if has_block(Certificates, deployment.plan.topology):
         return Outcome(what=what, change="unchanged")
-    machines = count_machines(deployment) if find_group(deployment) else 0
+    machines = len(machine_names(deployment)) if find_group(deployment) else 0
     if machines:
         raise Permanent(
             f"Prefect has no block certificates/{deployment.plan.topology}, "
@@ -45,9 +48,37 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
     return Outcome(what=what, change="created")
 
 
+@always("secrets of clusters {deployment.plan.topology}")
+def ensure_kubernetes_secrets(deployment: Deployment) -> Outcome:
+    """Have a token and an authority for the topology's clusters.
+
+    Raises:
+        Permanent: they are gone although machines of clusters exist, which know no others.
+    """
+    what = "secrets of clusters"
+    if has_block(KubernetesSecrets, deployment.plan.topology):
+        return Outcome(what=what, change="unchanged")
+    planned = {node.name for region in deployment.plan.clusters for node in region.nodes}
+    existing = machine_names(deployment) if find_group(deployment) else ()
+    machines = planned.intersection(existing)
+    if machines:
+        raise Permanent(
+            f"Prefect has no block kubernetes-secrets/{deployment.plan.topology}, "
+            f"but {len(machines)} machines of its clusters exist, which let in only who has what is in it.",
+            advice="Restore the block from a backup of Prefect's database, or destroy and deploy anew.",
+        )
+    authority = certificates.make_authority(f"{deployment.plan.topology} Cilium", datetime.now(UTC))
+    KubernetesSecrets(
+        token=SecretStr(secrets.token_hex(32)),
+        cilium_ca_certificate=authority.certificate,
+        cilium_ca_key=SecretStr(authority.key),
+    ).save(deployment.plan.topology)
+    return Outcome(what=what, change="created")
+
+
 @always("forget the secrets of {deployment.plan.topology}")
 def delete_keys(deployment: Deployment) -> None:
-    """Delete a topology's SSH key and certificate authority."""
-    for kind in (SshKey, Certificates):
+    """Delete a topology's SSH key, its authorities, and what opens its clusters."""
+    for kind in (SshKey, Certificates, KubernetesSecrets, Kubeconfig):
         if has_block(kind, deployment.plan.topology):
             kind.delete(deployment.plan.topology)

@@ -60,7 +60,7 @@ def find_group(deployment: Deployment) -> Body | None:
         return None
     require_ours(deployment, found, resource)
     if names.TAG_SSH_KEY not in found["tags"] and deployment.ssh_key_fingerprint is None:
-        machines = count_machines(deployment)  # no mark: first made by a version of 2026-11 or before
+        machines = len(machine_names(deployment))  # no mark: first made by a version of 2026-11 or before
         if machines:
             message = f"it has {machines} machines, and there is no SSH key for them here."
             raise deployed_elsewhere(deployment, message, where=resource.label)
@@ -130,9 +130,9 @@ def _forget_key(deployment: Deployment, group: Body) -> None:
     write(deployment, deployment.inventory.resource_group(), body)
 
 
-def count_machines(deployment: Deployment) -> int:
-    """Count the machines in the resource group, whosoever they are."""
-    return sum(resource["type"] == VIRTUAL_MACHINE for resource in list_resources(deployment))
+def machine_names(deployment: Deployment) -> list[str]:
+    """Name the machines in the resource group, whosoever they are."""
+    return [one["name"] for one in list_resources(deployment) if one["type"] == VIRTUAL_MACHINE]
 
 
 def list_resources(deployment: Deployment) -> list[dict[str, Any]]:

@@ -12,11 +12,13 @@ from typing import Any
 import fabric
 import paramiko
 
+from blocks.artifacts import Artifact
 from roachmesh import remote
 from roachmesh.errors import HostBusy, HostFailed, HostUnreachable
 from roachmesh.outcome import Outcome
 
 TIMEOUT_S = 120
+DOWNLOAD_TIMEOUT_S = 900
 SERVICE_TIMEOUT_S = 900  # a node's recovery at its start may be slow
 APT_TIMEOUT_S = 600
 LINES_QUOTED = 3
@@ -94,6 +96,16 @@ class Session:
         }
         changed: list[str] = self.program("place_files", request)["changed"]
         return changed
+
+    def install_binary(self, artifact: Artifact, target: str) -> bool:
+        """Have an executable in its place, downloaded by the machine itself; tells whether it was not there.
+
+        Raises:
+            HostBusy: the download failed.
+            HostFailed: its checksum is wrong, for instance.
+        """
+        request = {**artifact.model_dump(exclude={"file"}), "target": target}
+        return bool(self.program("install_binary", request, timeout_s=DOWNLOAD_TIMEOUT_S)["changed"])
 
     def ensure_service(self, unit: str, *, files: Sequence[str], restart: bool = True) -> dict[str, Any]:
         """Have a unit enabled and running; see `roachmesh/remote/ensure_service.py` for the answer."""

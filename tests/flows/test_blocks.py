@@ -3,10 +3,20 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import ValidationError
 
-from blocks import Artifacts, AzureCredentials, Certificates, ResultsKey, SshKey
+from blocks import (
+    Artifacts,
+    AzureCredentials,
+    Certificates,
+    Kubeconfig,
+    KubernetesSecrets,
+    ResultsKey,
+    SshKey,
+)
+
+BLOCKS = [Artifacts, AzureCredentials, Certificates, Kubeconfig, KubernetesSecrets, ResultsKey, SshKey]
 
 
-@pytest.mark.parametrize("block", [Artifacts, AzureCredentials, Certificates, ResultsKey, SshKey])
+@pytest.mark.parametrize("block", BLOCKS)
 class TestBlocks(BlockStandardTestSuite):
     @pytest.fixture
     def block(self, block: type[Block]) -> type[Block]:  # type: ignore[override]
@@ -17,7 +27,7 @@ class TestBlocks(BlockStandardTestSuite):
         assert block._logo_url is None
 
 
-@pytest.mark.parametrize("block", [Artifacts, AzureCredentials, Certificates, ResultsKey, SshKey])
+@pytest.mark.parametrize("block", BLOCKS)
 def test_a_form_describes_every_field_and_has_no_union(block: type[Block]) -> None:
     fields = block.model_json_schema()["properties"]
 
@@ -46,6 +56,28 @@ def test_a_mirror_keeps_the_official_host_as_its_first_folder() -> None:
     assert mirrored.url == f"https://mirror.example/{official.url.removeprefix('https://')}"
 
 
+def test_k3s_comes_from_its_release_with_the_plus_encoded() -> None:
+    official = Artifacts().k3s("v1.36.4+k3s1")
+
+    assert official.url == "https://github.com/k3s-io/k3s/releases/download/v1.36.4%2Bk3s1/k3s"
+    assert official.checksums_url == official.url.replace("1/k3s", "1/sha256sum-amd64.txt")
+
+
+def test_images_come_from_the_mirrors_root_and_without_a_mirror_from_their_own_registries() -> None:
+    mirror = Artifacts(base_url="https://mirror.example:8443/artifacts/").images
+
+    assert mirror is not None
+    assert (mirror.url, mirror.host) == ("https://mirror.example:8443", "mirror.example:8443")
+    assert Artifacts().images is None
+
+
+def test_each_cluster_has_a_token_of_its_own_and_always_the_same() -> None:
+    secrets = KubernetesSecrets(token="t", cilium_ca_certificate="c", cilium_ca_key="k")  # type: ignore[arg-type]
+
+    assert secrets.token_of("eastus") == secrets.token_of("eastus")
+    assert secrets.token_of("eastus") != secrets.token_of("westus")
+
+
 def test_a_pinned_checksum_goes_with_its_file() -> None:
     pinned = Artifacts(sha256={"cockroach-v26.2.2.linux-amd64.tgz": "abc"})
 
@@ -53,9 +85,10 @@ def test_a_pinned_checksum_goes_with_its_file() -> None:
     assert pinned.cockroachdb("v26.2.3").sha256 is None
 
 
-@pytest.mark.parametrize("block", [AzureCredentials, Certificates, SshKey])
+@pytest.mark.parametrize("block", [AzureCredentials, Certificates, Kubeconfig, KubernetesSecrets, SshKey])
 def test_no_secret_shows_in_a_repr(block: type[Block]) -> None:
-    secrets = {"client_secret": "hush", "ca_key": "hush", "private_key": "hush"}
+    names = ("client_secret", "ca_key", "private_key", "text", "token", "cilium_ca_key")
+    secrets = dict.fromkeys(names, "hush")
     values = {name: secrets.get(name, "plain") for name in block.model_fields if name != "method"}
 
     assert "hush" not in repr(block(**values))

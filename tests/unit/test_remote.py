@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from roachmesh.remote import agent, install_archive, place_files, read_certificates
+from roachmesh.remote import agent, install_binary, place_files, read_certificates
 from tasks.sessions import program_text
 
 OWNER = pwd.getpwuid(os.getuid()).pw_name
@@ -133,11 +133,12 @@ def archive(directory: Path, content: bytes) -> str:
 
 @pytest.fixture
 def wanted(mirror: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(install_archive, "RECORDS", tmp_path / "records")
+    monkeypatch.setattr(install_binary, "RECORDS", tmp_path / "records")
     address, directory = mirror
     archive(directory, b"#!/bin/sh\n")
     return {
         "url": f"{address}/cockroach-v1.tgz",
+        "checksums_url": f"{address}/cockroach-v1.tgz.sha256sum",
         "sha256": None,
         "ca_pem": None,
         "member": "cockroach-v1/cockroach",
@@ -146,17 +147,34 @@ def wanted(mirror: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_an_archive_is_installed_once(wanted: dict[str, Any], mirror: tuple[str, Path]) -> None:
-    assert install_archive.main(wanted)["changed"]
+    assert install_binary.main(wanted)["changed"]
     assert os.access(wanted["target"], os.X_OK)
     (mirror[1] / "cockroach-v1.tgz").unlink()
-    assert not install_archive.main(wanted)["changed"]
+    assert not install_binary.main(wanted)["changed"]
+
+
+def test_a_file_that_is_the_executable_itself_is_checked_by_its_own_line(
+    wanted: dict[str, Any], mirror: tuple[str, Path], tmp_path: Path
+) -> None:
+    (mirror[1] / "k3s").write_bytes(b"#!/bin/sh\n")
+    sha256 = hashlib.sha256(b"#!/bin/sh\n").hexdigest()
+    (mirror[1] / "sums.txt").write_text(f"{'0' * 64}  k3s-airgap-images.tar\n{sha256}  k3s\n")
+    alone = {"url": f"{mirror[0]}/k3s", "checksums_url": f"{mirror[0]}/sums.txt", "member": None}
+
+    assert install_binary.main({**wanted, **alone})["changed"]
+    assert Path(wanted["target"]).read_bytes() == b"#!/bin/sh\n"
+
+
+def test_checksums_that_do_not_name_the_file_are_of_no_use() -> None:
+    with pytest.raises(RuntimeError, match="do not name k3s"):
+        install_binary.published(f"{'0' * 64}  k3s-arm64\n{'1' * 64}  k3s-armhf\n", "k3s")
 
 
 def test_a_binary_that_was_tampered_with_is_installed_anew(wanted: dict[str, Any]) -> None:
-    install_archive.main(wanted)
+    install_binary.main(wanted)
     Path(wanted["target"]).write_bytes(b"evil")
 
-    assert install_archive.main(wanted)["changed"]
+    assert install_binary.main(wanted)["changed"]
     assert Path(wanted["target"]).read_bytes() == b"#!/bin/sh\n"
 
 
@@ -170,13 +188,13 @@ def test_a_wrong_checksum_is_refused_and_nothing_installed(
         (mirror[1] / "cockroach-v1.tgz.sha256sum").write_text(f"{'0' * 64}  cockroach-v1.tgz\n")
 
     with pytest.raises(RuntimeError, match=r"has sha256 .* expected 0000"):
-        install_archive.main(wanted)
+        install_binary.main(wanted)
     assert not Path(wanted["target"]).exists()
 
 
 def test_a_failed_download_may_heal(wanted: dict[str, Any]) -> None:
     with pytest.raises(ConnectionError, match="cannot download"):
-        install_archive.main({**wanted, "url": wanted["url"].replace("v1", "v2")})
+        install_binary.main({**wanted, "url": wanted["url"].replace("v1", "v2")})
 
 
 def test_certificates_that_are_not_there_are_none(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Install one executable out of a downloaded archive, checked by its sha256.
+"""Install one executable that is downloaded, by itself or in an archive, checked by its sha256.
 
-Request: {"url", "sha256" or null, "ca_pem" or null, "member", "target"}; without `sha256` the checksum is
-read from `<url>.sha256sum`. `member` is the executable's path in the archive, `target` where it goes.
-Answer: {"changed": bool, "sha256": the archive's}. A wrong checksum does not heal; a download that fails may.
+Request: {"url", "sha256" or null, "checksums_url", "ca_pem" or null, "member" or null, "target"}; without
+`sha256` the checksum is read from `checksums_url`. `member` is the executable's path in the archive, null
+when the file is the executable itself; `target` is where it goes.
+Answer: {"changed": bool, "sha256": the file's}. A wrong checksum does not heal; a download that fails may.
 
 What was installed is recorded beside the target, so that an unchanged one is not downloaded again.
 """
@@ -36,7 +37,7 @@ def record_path(target: Path) -> Path:
 
 
 def is_installed(request: dict[str, Any], target: Path) -> str | None:
-    """Give the archive's sha256 if `target` is still what was installed from it."""
+    """Give the downloaded file's sha256 if `target` is still what was installed from it."""
     try:
         record = json.loads(record_path(target).read_text())
         installed = hashlib.sha256(target.read_bytes()).hexdigest()
@@ -49,13 +50,26 @@ def is_installed(request: dict[str, Any], target: Path) -> str | None:
     return str(record["sha256"])
 
 
-def install(content: bytes, member: str, target: Path) -> str:
-    """Put a member of an archive in its place, at once or not at all; gives its sha256."""
+def published(text: str, file: str) -> str:
+    """Read the checksum of a file from the list that is published with it."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    named = [words[0] for words in lines if words[-1].lstrip("*") == file]
+    if named or len(lines) == 1:
+        return (named or lines[0])[0]
+    raise RuntimeError(f"the published checksums do not name {file}")
+
+
+def unpack(content: bytes, member: str) -> bytes:
+    """Give a member of an archive."""
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         extracted = archive.extractfile(member)
         if extracted is None:
             raise KeyError(member)
-        executable = extracted.read()
+        return extracted.read()
+
+
+def install(executable: bytes, target: Path) -> str:
+    """Put an executable in its place, at once or not at all; gives its sha256."""
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         beside = Path(file.name)
         try:
@@ -76,7 +90,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         return {"changed": False, "sha256": known}
     url, ca_pem = request["url"], request["ca_pem"]
     try:
-        expected = request["sha256"] or fetch(f"{url}.sha256sum", ca_pem).decode().split()[0]
+        expected = request["sha256"]
+        if expected is None:
+            checksums = fetch(request["checksums_url"], ca_pem).decode()
+            expected = published(checksums, url.rpartition("/")[2])
         content = fetch(url, ca_pem)
     except (urllib.error.URLError, TimeoutError) as exc:
         raise ConnectionError(f"cannot download {url}: {exc}") from exc
@@ -86,7 +103,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
             f"{url} has sha256 {actual}, expected {expected}: it was thrown away. "
             "Find out who changed it; a checksum pinned in the artifacts block may be an old one."
         )
-    target_sha256 = install(content, request["member"], target)
+    executable = unpack(content, request["member"]) if request["member"] else content
+    target_sha256 = install(executable, target)
     record = record_path(target)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"url": url, "sha256": actual, "target_sha256": target_sha256}))
