@@ -1,4 +1,4 @@
-"""The terminal's door: `roachmesh plan|deploy|resume|status|verify|destroy|ssh|sql`.
+"""The terminal's door: `roachmesh plan|deploy|resume|status|verify|destroy|ssh|sql|kubeconfig`.
 
 Prefect and Azure's SDK take seconds to import: a command imports them once what it was given is sound,
 so that help, completion and mistakes are quick.
@@ -250,6 +250,46 @@ def sql(
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             signal.pause()
+
+
+@app.command(
+    epilog=_examples(f"kubeconfig {FILE}", f"kubeconfig {FILE} --output -", f"kubeconfig {FILE} --merge"),
+)
+def kubeconfig(
+    topology_file: TopologyFile,
+    output: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Where to write it, - to print; ~/.kube/NAME.yaml when left out."),
+    ] = "",
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Add them to your own file, $KUBECONFIG or ~/.kube/config."),
+    ] = False,
+) -> None:
+    """Write what kubectl needs for the clusters, a context for each.
+
+    Your own file is not touched, unless you ask for that; then your entries and your current context
+    stay.
+    """
+    if output and merge:
+        raise typer.BadParameter("--output and --merge exclude each other")
+    planned = _plan(_load(topology_file))
+    _require_prefect()
+    from tasks import kubeconfig as files
+
+    text = files.read_kubeconfig(planned)
+    if output == "-":
+        typer.echo(text, nl=False)
+        return
+    contexts = ", ".join(f"{planned.topology}-{region.name}" for region in planned.clusters)
+    if merge:
+        path = files.own_file()
+        files.merge_into(path, text)
+        typer.echo(f"{path} has {contexts} now; its current context is what it was.")
+        return
+    path = Path(output) if output else Path.home() / ".kube" / f"{planned.topology}.yaml"
+    files.write(path, text)
+    typer.echo(f"export KUBECONFIG={path}  # {contexts}")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 ROACHMESH = str(Path(sys.executable).with_name("roachmesh"))
 GOOD = "topologies/three-vm-regions.yaml"
-COMMANDS = ("deploy", "resume", "verify", "status", "destroy", "ssh", "sql")
+COMMANDS = ("deploy", "resume", "verify", "status", "destroy", "ssh", "sql", "kubeconfig")
 
 
 def roachmesh(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
