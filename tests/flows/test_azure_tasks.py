@@ -1,12 +1,14 @@
 """Every `ensure_*` against Azure's control plane: creates when absent, changes nothing the second time."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
 
 from roachmesh import names
 from roachmesh.errors import NotOurs, ReplaceMachine
+from roachmesh.inventory import PodRoute
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
 from tasks.deployment import Deployment
@@ -18,12 +20,19 @@ from tasks.machines import (
     ensure_public_address,
     ensure_virtual_machine,
 )
-from tasks.network import ensure_route_table, ensure_security_group, ensure_virtual_network
+from tasks.network import (
+    ensure_own_routes,
+    ensure_route_table,
+    ensure_routes,
+    ensure_security_group,
+    ensure_virtual_network,
+)
 from tasks.peering import ensure_peering
 from tasks.resource_group import delete_resource_group, ensure_resource_group, read_resource_group
 from tests.flows.conftest import EVERYBODY, OPERATORS, Cloud
 
 EASTUS = {"platform": "vm", "name": "eastus", "nodes": 1}
+NUMBERS = count(1)
 WESTUS = {"platform": "vm", "name": "westus", "nodes": 1}
 
 
@@ -243,3 +252,67 @@ def test_destroying_leaves_what_somebody_else_put_into_the_group(cloud: Cloud) -
 
     left = cloud.azure.resources.resources.list_by_resource_group(group)
     assert [resource.name for resource in left] == ["theirs"]
+
+
+def pod_routes(region: RegionPlan, first: int = 0) -> list[PodRoute]:
+    """Give each node of a region a range, as Kubernetes would, beginning with some."""
+    assert region.cluster
+    ranges = list(region.cluster.pods.subnets(new_prefix=24))[first:]
+    return [
+        PodRoute(node=node.name, pods=range_, address=node.address)
+        for node, range_ in zip(region.nodes, ranges, strict=False)
+    ]
+
+
+def routes_in(cloud: Cloud, deployment: Deployment, region: RegionPlan) -> dict[str, str]:
+    path = (deployment.resource_group, names.route_table(region.name))
+    return {route.name: route.address_prefix for route in cloud.azure.network.routes.list(*path)}  # type: ignore[misc]
+
+
+@pytest.fixture
+def two_clusters(cloud: Cloud) -> tuple[Deployment, RegionPlan, RegionPlan]:
+    regions = [{"platform": "k3s", "name": name, "nodes": 2} for name in ("eastus", "westus")]
+    deployment = cloud.deployment(name=f"routes-{next(NUMBERS)}", regions=regions)
+    east, west = deployment.plan.regions
+    ensure_route_table.fn(deployment, east)
+    return deployment, east, west
+
+
+def test_own_routes_come_first_and_those_to_others_stay(
+    cloud: Cloud, two_clusters: tuple[Deployment, RegionPlan, RegionPlan]
+) -> None:
+    deployment, east, west = two_clusters
+    everywhere = [*pod_routes(east), *pod_routes(west)]
+
+    assert ensure_own_routes.fn(deployment, east, pod_routes(east)).change == "updated"
+    assert len(routes_in(cloud, deployment, east)) == 2
+    assert ensure_routes.fn(deployment, east, everywhere).change == "updated"
+    assert cloud.writes_during(lambda: ensure_route_table.fn(deployment, east)) == []
+    assert cloud.writes_during(lambda: ensure_own_routes.fn(deployment, east, pod_routes(east))) == []
+    assert cloud.writes_during(lambda: ensure_routes.fn(deployment, east, everywhere)) == []
+    assert len(routes_in(cloud, deployment, east)) == 4
+
+
+def test_the_route_to_a_replaced_node_moves_although_its_range_was_anothers(
+    cloud: Cloud, two_clusters: tuple[Deployment, RegionPlan, RegionPlan]
+) -> None:
+    deployment, east, west = two_clusters
+    ensure_routes.fn(deployment, east, [*pod_routes(east), *pod_routes(west)])
+    moved = pod_routes(east, first=1)
+
+    ensure_own_routes.fn(deployment, east, moved)
+
+    found = routes_in(cloud, deployment, east)
+    assert found[names.pod_route(east.nodes[0].name)] == str(moved[0].pods)
+    assert len(found) == 4
+
+
+def test_a_route_that_leads_nowhere_any_more_goes(
+    cloud: Cloud, two_clusters: tuple[Deployment, RegionPlan, RegionPlan]
+) -> None:
+    deployment, east, west = two_clusters
+    ensure_routes.fn(deployment, east, [*pod_routes(east), *pod_routes(west)])
+
+    ensure_routes.fn(deployment, east, pod_routes(east))
+
+    assert set(routes_in(cloud, deployment, east)) == {names.pod_route(node.name) for node in east.nodes}
