@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 
 from blocks.azure_credentials import CredentialsName
 from flows.approval import approve_deployment
+from flows.clusters import connect_clusters
 from flows.database import bring_up_database, verify_sql
 from flows.network_test import run_network_test
 from flows.peering import peer_regions
@@ -16,7 +17,7 @@ from flows.run_page import RunPage, TaskCount
 from roachmesh.plan import make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
-from tasks.keys import ensure_certificates, ensure_ssh_key
+from tasks.keys import ensure_certificates, ensure_kubernetes_secrets, ensure_ssh_key
 from tasks.overlap import only_run
 from tasks.preflight import read_operators
 from tasks.report import show_card, show_plan
@@ -55,16 +56,19 @@ def deploy(
 
         ssh_key = ensure_ssh_key(deployment)
         authority = ensure_certificates(deployment)
+        clusters = [ensure_kubernetes_secrets(deployment)] if deployment.plan.clusters else []
         group = ensure_resource_group(deployment)
         deployment = deployment.keeping(read_results_key(deployment, existing, continue_run))
 
         regions = deploy_regions(deployment)
         peerings = peer_regions(deployment)
         machines = [machine for region in regions for machine in region.machines]
+        clusters += connect_clusters(deployment, regions)
 
         run_network_test(deployment, machines)
         database = bring_up_database(deployment, machines)
         verify_sql(deployment, machines)
 
         in_regions = [outcome for region in regions for outcome in region.outcomes]
-        show_card(deployment, machines, [ssh_key, authority, group, *in_regions, *peerings, *database])
+        made = [ssh_key, authority, group, *in_regions, *peerings, *clusters, *database]
+        show_card(deployment, machines, made)

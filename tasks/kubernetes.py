@@ -61,14 +61,14 @@ def kubernetes(deployment: Deployment, region: RegionPlan) -> "Kubernetes":
     place = (deployment.key, region.name)
     with _opening[place]:
         if place not in _clusters:
-            servers = _find_servers(deployment, region)
+            servers = find_servers(deployment, region)
             _clusters[place] = Kubernetes(
                 region.name, [server.host.address for server in servers], read_admin(deployment, servers)
             )
         return _clusters[place]
 
 
-def _find_servers(deployment: Deployment, region: RegionPlan) -> list[Machine]:
+def find_servers(deployment: Deployment, region: RegionPlan) -> list[Machine]:
     """Find the machines of a region's servers; one that was deleted is none, as long as there is another."""
     found: list[Machine] = []
     missing: NotDeployed | None = None

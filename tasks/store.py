@@ -24,12 +24,14 @@ def ensure_store_mounted(deployment: Deployment, machine: Machine) -> Outcome:
     """
     host = session(deployment, machine.host)
     disk = host.program("prepare_disk", {"candidates": DEVICES})
-    unit = f"{systemd.UNIT_DIR}/{systemd.STORE_MOUNT}"
-    placed = host.place_files([(unit, systemd.store_mount(disk["device"]), "0644", "root")])
+    directory = systemd.store_dir(machine.node)
+    name = systemd.mount_unit(directory)
+    unit = f"{systemd.UNIT_DIR}/{name}"
+    placed = host.place_files([(unit, systemd.store_mount(disk["device"], directory), "0644", "root")])
     # A node may run on it: a unit that was written anew holds from the machine's next start on.
-    did = host.ensure_service(systemd.STORE_MOUNT, files=[unit], restart=False)
+    did = host.ensure_service(name, files=[unit], restart=False)
     changed = bool(placed) or did["change"] != "unchanged"
-    _require_room(host)
+    _require_room(host, directory)
     return host.outcome(f"store {disk['device']}", new=disk["changed"], changed=changed)
 
 
@@ -40,11 +42,11 @@ def judge_room(deployment: Deployment, machine: Machine) -> None:
     Raises:
         HostFailed: less than 5 % are left.
     """
-    _require_room(session(deployment, machine.host))
+    _require_room(session(deployment, machine.host), systemd.store_dir(machine.node))
 
 
-def _require_room(host: Session) -> None:
-    said = host.run(["df", "--block-size=1", "--output=avail,size", systemd.STORE_DIR])
+def _require_room(host: Session, directory: str) -> None:
+    said = host.run(["df", "--block-size=1", "--output=avail,size", directory])
     free, size = map(int, said.splitlines()[1].split())
     if free < MIN_FREE * size:
         raise HostFailed(

@@ -2,22 +2,32 @@
 
 from roachmesh import names
 from roachmesh.plan import Node, Plan
-from roachmesh.render import cockroachdb
+from roachmesh.render import cockroachdb, k3s
 
 UNIT_DIR = "/etc/systemd/system"
 STORE_DIR = "/var/lib/cockroach"
 CERTIFICATES_DIR = "/etc/cockroach/certs"
 BINARY = "/usr/local/bin/cockroach"
-STORE_MOUNT = "var-lib-cockroach.mount"  # systemd derives the name from the path, and insists on it
 SERVICE = "cockroach.service"
 ANSWERER = "roachmesh-answerer.service"  # stands in for the database during the network test
 
 
-def store_mount(device: str) -> str:
+def store_dir(node: Node) -> str:
+    """Say where a node's data disk is mounted; in a cluster it holds the volumes of pods."""
+    return STORE_DIR if node.role == "vm" else k3s.STORAGE_DIR
+
+
+def mount_unit(directory: str) -> str:
+    """Name the unit that mounts something there; systemd insists on this name."""
+    return f"{directory.strip('/').replace('/', '-')}.mount"
+
+
+def store_mount(device: str, directory: str) -> str:
     """Render the unit that mounts the data disk where the store lives.
 
     Args:
         device: Stable path of the disk, by its LUN.
+        directory: Where to.
     """
     return f"""\
 [Unit]
@@ -25,7 +35,7 @@ Description=CockroachDB's store
 
 [Mount]
 What={device}
-Where={STORE_DIR}
+Where={directory}
 Type=ext4
 Options=noatime
 

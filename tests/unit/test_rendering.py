@@ -2,16 +2,17 @@
 
 import json
 import os
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 import yaml
 
 from roachmesh import cost, prices, topology
+from roachmesh.certificates import KeyPair
 from roachmesh.inventory import Inventory, PodRoute
 from roachmesh.plan import make_plan
-from roachmesh.render import chrony, cloud_init, network_test, plan, systemd
+from roachmesh.render import chrony, cilium, cloud_init, dns, k3s, network_test, plan, systemd
 from roachmesh.ssh_keys import SshKeyPair
 from roachmesh.topology import Time
 
@@ -21,6 +22,8 @@ CLUSTER, _, REGION = PLAN.regions
 NODE = REGION.nodes[0]
 OPERATORS = (IPv4Network("203.0.113.7/32"),)
 FINGERPRINT = "SHA256:JlVDXHJ8DOjY8d/JK+fhPJr8yD+P/76DF8rSkSFr0Zk"
+assert CLUSTER.cluster is not None
+SERVER_ADDRESSES = [*(node.address for node in CLUSTER.servers), IPv4Address("203.0.113.20")]
 POD_ROUTES = tuple(
     PodRoute(node=node.name, pods=IPv4Network(f"10.10.{node.number}.0/24"), address=node.address)
     for node in CLUSTER.nodes
@@ -44,9 +47,21 @@ RENDERED = {
     "resource_group.json": PLANNED.resource_group().body,
     "peering.json": PLANNED.peering(*PLAN.peerings[0]).body,
     "cockroach.service": systemd.cockroach_service(PLAN, NODE),
-    "store.mount": systemd.store_mount("/dev/disk/azure/data/by-lun/0"),
+    "store.mount": systemd.store_mount("/dev/disk/azure/data/by-lun/0", systemd.STORE_DIR),
     "network_test_answering.json": network_test.answering(CLUSTER, "ab12cd34", "the program")[:3],
     "network_test_probing.json": network_test.probing(CLUSTER.nodes[0], "ab12cd34", "the program", "{}"),
+    "k3s_server.yaml": k3s.server_config(CLUSTER.servers[0], CLUSTER.cluster, SERVER_ADDRESSES),
+    "k3s_agent.yaml": k3s.agent_config(CLUSTER.nodes[2], CLUSTER),
+    "k3s.service": k3s.unit(CLUSTER.nodes[0]),
+    "k3s_registries.yaml": k3s.registries("https://mirror.example", "mirror.example", has_ca=True),
+    "k3s_storage.mount": systemd.store_mount("/dev/disk/azure/data/by-lun/0", k3s.STORAGE_DIR),
+    "cilium.json": cilium.objects(PLAN, CLUSTER, KeyPair("ca", "key"), "https://helm.example", "PEM"),
+    "cilium_values.yaml": cilium.objects(PLAN, CLUSTER, KeyPair("ca", "key"), "", None)[1]["spec"][
+        "valuesContent"
+    ],
+    "cluster_dns.json": dns.objects(PLAN, CLUSTER),
+    "coredns_peers.server": dns.objects(PLAN, CLUSTER)[0]["data"]["peers.server"],
+    "dnsmasq.conf": dns.dnsmasq(PLAN),
     "chrony_ptp.conf": chrony.config(Time(), has_ptp_device=True),
     "chrony_ntp.conf": chrony.config(Time(), has_ptp_device=False),
     "plan.md": plan.markdown(PLANNED, cost.estimate(PLAN, prices.shipped())),

@@ -1,0 +1,89 @@
+"""Names of pods: answered by every cluster, asked by other clusters and by plain machines."""
+
+from roachmesh.errors import KubernetesBusy
+from roachmesh.outcome import Outcome
+from roachmesh.plan import RegionPlan
+from roachmesh.render import dns
+from tasks.deployment import Deployment
+from tasks.engine import always, once
+from tasks.hosts import session
+from tasks.kubernetes import kubernetes
+from tasks.machines import Machine
+from tasks.wait import wait_until
+
+DEPLOYMENT = "apps/v1/Deployment"
+KNOWN_TIMEOUT_S = 120.0
+ROLLED_OUT_TIMEOUT_S = 300.0
+
+
+@once("DNS {region.name}")
+def ensure_cluster_dns(deployment: Deployment, region: RegionPlan) -> Outcome:
+    """Have a cluster's DNS ask other clusters, and answer other regions.
+
+    Raises:
+        NotReadyYet: k3s has not brought CoreDNS along after 120 s.
+    """
+    api = kubernetes(deployment, region)
+
+    def apply() -> list[str] | None:
+        # Without k3s's own Deployment to apply to, ours would be one without containers.
+        if api.read(DEPLOYMENT, dns.COREDNS, dns.NAMESPACE) is None:
+            raise KubernetesBusy("there is no Deployment coredns yet", where=region.name)
+        return api.apply(dns.objects(deployment.plan, region))
+
+    changed = wait_until(apply, what=f"CoreDNS in {region.name}", timeout_s=KNOWN_TIMEOUT_S)
+    new = f"Service {dns.SERVICE}" in changed
+    return Outcome(
+        what=f"DNS of {region.name}", change="created" if new else "updated" if changed else "unchanged"
+    )
+
+
+@always("DNS answers in {region.name}")
+def wait_for_cluster_dns(deployment: Deployment, region: RegionPlan) -> None:
+    """Wait until all of a cluster's CoreDNS pods are ready.
+
+    Raises:
+        NotReadyYet: they are not after 300 s.
+    """
+    api = kubernetes(deployment, region)
+
+    def rolled_out() -> bool | None:
+        found = api.read(DEPLOYMENT, dns.COREDNS, dns.NAMESPACE) or {}
+        status, wanted = found.get("status", {}), found.get("spec", {}).get("replicas", 1)
+        current = status.get("observedGeneration", 0) >= found.get("metadata", {}).get("generation", 1)
+        ready = min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0)) if current else 0
+        if ready < wanted:
+            raise KubernetesBusy(f"{ready} of {wanted} CoreDNS pods are ready", where=region.name)
+        return True
+
+    wait_until(
+        rolled_out,
+        what=f"CoreDNS in {region.name}",
+        timeout_s=ROLLED_OUT_TIMEOUT_S,
+        advice="See `kubectl -n kube-system get pods`, by way of `roachmesh kubeconfig`.",
+    )
+
+
+@once("DNS {machine.host.name}")
+def ensure_names_of_pods(deployment: Deployment, machine: Machine) -> Outcome:
+    """Have a plain machine ask the clusters for the names of their pods, and nobody else for those.
+
+    dnsmasq asks, for systemd-resolved cannot send a domain to a server of its own.
+    """
+    host = session(deployment, machine.host)
+    directories = [(path, "0755", "root") for path in (dns.DNSMASQ_DIRECTORY, dns.RESOLVED_DIRECTORY)]
+    # Before the package, which starts the service: without it, its port is resolved's.
+    placed = host.place_files(
+        [
+            (dns.DNSMASQ, dns.dnsmasq(deployment.plan), "0644", "root"),
+            (dns.RESOLVED, dns.RESOLVED_DROP_IN, "0644", "root"),
+        ],
+        directories,
+    )
+    installed = host.ensure_packages("dnsmasq", "systemd-resolved")
+    did = [
+        host.ensure_service("dnsmasq.service", files=[dns.DNSMASQ]),
+        host.ensure_service("systemd-resolved.service", files=[dns.RESOLVED]),
+    ]
+    changed = bool(placed) or any(one["change"] != "unchanged" for one in did)
+    return host.outcome("dnsmasq", new=installed or dns.DNSMASQ in placed, changed=changed)
