@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.cilium.agent import cni, masquerade
+from sandbox.cilium.agent import cni, masquerade, refusals
 from sandbox.cilium.agent.options import OptionError, Options, read
 from sandbox.cilium.chart import certificates
 from sandbox.cilium.mesh import apiserver, kvstoremesh
@@ -94,6 +94,22 @@ def test_a_nodes_pods_get_addresses_of_its_range_and_other_configurations_step_a
     assert written["plugins"][0]["ipam"]["ranges"] == [[{"subnet": "10.10.0.0/24"}]]
     assert not written["plugins"][0]["ipMasq"]
     assert (tmp_path / "10-flannel.conflist.cilium_bak").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotations", "said"),
+    [
+        ("Service", {}, ""),
+        ("Service", {"service.cilium.io/global": "true"}, "global services are not emulated"),
+        ("NetworkPolicy", {}, "network policies are not enforced"),
+    ],
+)
+def test_objects_that_cilium_would_follow_are_refused_aloud(
+    kind: str, annotations: dict[str, str], said: str
+) -> None:
+    reason = refusals.reason({"kind": kind, "metadata": {"annotations": annotations}})
+    assert said in reason
+    assert bool(said) == bool(reason)
 
 
 @pytest.fixture

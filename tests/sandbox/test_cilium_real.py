@@ -167,6 +167,19 @@ def test_services_and_names_of_the_cluster_work(clusters: Clusters) -> None:
     assert clusters.fetch("a4", "http://service")
 
 
+def test_what_cilium_would_do_and_nobody_does_is_said_at_the_object(clusters: Clusters) -> None:
+    kubectl = clusters.kubectls["a4"]
+    kubectl("annotate", "service", "service", "service.cilium.io/global=true")
+    policy = {
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "closed"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    }  # fmt: skip
+    kubectl("apply", "-f", "-", stdin=json.dumps(policy))
+    events = ("get", "events", "--field-selector=reason=NotEmulatedBySandbox")
+    kubectl.until(lambda: len(kubectl.json(*events)["items"]) == 2, within_s=20)
+    kubectl("delete", "networkpolicy", "closed")
+
+
 def test_names_of_another_cluster_are_asked_there(clusters: Clusters) -> None:
     clusters.lab.route_pods(PODS)
     there = clusters.kubectls["a5"]

@@ -16,7 +16,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from sandbox.cilium.agent import cni, kube_proxy, masquerade
+from sandbox.cilium.agent import cni, kube_proxy, masquerade, refusals
 from sandbox.cilium.agent.clusters import Clusters
 from sandbox.cilium.agent.options import OptionError, Options, read
 from sandbox.cilium.agent.status import SOCKET, Status
@@ -62,6 +62,7 @@ class Agent:
         cni.install(CNI_PROGRAMS, CNI_FOLDER, self._pod_range, self._options.mtu or _mtu())
         self._tell_network_is_there()
         self._clusters.start()
+        refusals.start(self._api)
         threading.Thread(target=_serve_status, args=(self,), daemon=True).start()
         threading.Thread(target=_serve_health, args=(self,), daemon=True).start()
         self._trouble = ""
