@@ -1,4 +1,4 @@
-"""Azure compared with the plan: what is missing, what differs, what is somebody else's."""
+"""What there is compared with the plan: what is missing, what differs, what is somebody else's."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,13 +7,15 @@ from prefect.artifacts import create_markdown_artifact
 
 from roachmesh import names
 from roachmesh.drift import Finding, differences
-from roachmesh.errors import Drifted, NotDeployed, NotOurs
+from roachmesh.errors import Drifted, NotDeployed, NotOurs, RoachmeshError
 from roachmesh.inventory import LABELS, PUBLIC_ADDRESS, VIRTUAL_MACHINE, Resource
 from roachmesh.plan import Plan
 from roachmesh.render import markdown
 from tasks.azure_resource import carries_tag, compare, read, require_ours
+from tasks.cluster_drift import survey_clusters
 from tasks.deployment import Deployment
 from tasks.engine import always
+from tasks.k3s import read_pod_routes
 from tasks.machines import power_state
 from tasks.preflight import read_operators
 from tasks.report import show_once
@@ -22,9 +24,9 @@ from tasks.resource_group import list_resources, read_resource_group
 READERS = 16
 
 
-@always("compare Azure with the plan")
+@always("compare with the plan")
 def compare_with_plan(deployment: Deployment) -> list[Finding]:
-    """Give everything that is not as planned.
+    """Give everything that is not as planned, in Azure, in clusters, and in DNS on machines.
 
     Raises:
         NotDeployed: there is nothing at all.
@@ -33,17 +35,23 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
     findings = survey_all(deployment)
     if all(finding.state == "missing" for finding in findings):
         raise NotDeployed("there is no such deployment.", where=deployment.plan.topology)
+    unusable = _amiss(one for one in findings if one.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS))
+    if not unusable:
+        findings = with_clusters(deployment, findings)
     create_markdown_artifact(
         markdown.comparison(findings),
         key="drift",
         description=f"Drift of {deployment.plan.topology}",
     )
-    amiss = [finding for finding in findings if finding.state not in ("as planned", "not planned")]
-    judge(deployment, [finding for finding in amiss if finding.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS)])
-    return amiss
+    judge(deployment, unusable)
+    return _amiss(findings)
 
 
-@always("Azure is as planned")
+def _amiss(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.state not in ("as planned", "not planned")]
+
+
+@always("all is as planned")
 def judge_drift(deployment: Deployment, amiss: Sequence[Finding]) -> None:
     """Let a deployment that works pass only if it also is what was planned.
 
@@ -57,7 +65,7 @@ def judge(deployment: Deployment, amiss: Sequence[Finding]) -> None:
     """Raise `Drifted` with what is amiss, if anything is."""
     if amiss:
         raise Drifted(
-            "Azure is not as planned:\n" + "\n".join(f"  {finding}" for finding in amiss),
+            "not all is as planned:\n" + "\n".join(f"  {finding}" for finding in amiss),
             where=deployment.plan.topology,
             advice="Deploy the topology again: that mends it, or says why it cannot.",
         )
@@ -103,6 +111,28 @@ def survey_all(deployment: Deployment) -> list[Finding]:
         and carries_tag(deployment, one)
         and not one["name"].startswith(names.os_disk(""))  # its machine is planned, or named itself
     ]
+
+
+def with_clusters(deployment: Deployment, findings: Iterable[Finding]) -> list[Finding]:
+    """Add what only clusters can tell: exact routes to their pods, what they and machines know of each other.
+
+    That something cannot be reached is a finding too.
+    """
+    if not deployment.plan.clusters:
+        return list(findings)
+    told = [*_survey_routes(deployment), *survey_clusters(deployment)]
+    return list({finding.label: finding for finding in (*findings, *told)}.values())
+
+
+def _survey_routes(deployment: Deployment) -> list[Finding]:
+    """Compare the route tables with the ranges that Kubernetes has given its nodes."""
+    clusters = deployment.plan.clusters
+    try:
+        routes = [route for region in clusters for route in read_pod_routes.fn(deployment, region)]
+    except RoachmeshError as exc:
+        return [Finding(label="ranges of pods", type="", state="unreachable", differences=(str(exc),))]
+    inventory = deployment.inventory.model_copy(update={"pod_routes": tuple(routes)})
+    return survey(deployment, map(inventory.route_table, deployment.plan.regions))
 
 
 def survey(deployment: Deployment, resources: Iterable[Resource]) -> list[Finding]:

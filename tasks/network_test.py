@@ -20,7 +20,7 @@ from roachmesh.render.network_test import LIFETIME_S
 from roachmesh.render.systemd import ANSWERER, SERVICE
 from roachmesh.security_rules import DATABASE_PORTS
 from tasks.deployment import Deployment
-from tasks.drift import survey
+from tasks.drift import survey, with_clusters
 from tasks.engine import always
 from tasks.hosts import session
 from tasks.machines import Machine
@@ -99,7 +99,7 @@ def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[O
     """Show the matrix, and let nobody pass unless every pair can talk; gives the number of pairs.
 
     Raises:
-        GateFailed: naming exactly the pairs that cannot, and what in Azure is not as planned.
+        GateFailed: naming exactly the pairs that cannot, and what is not as planned.
     """
     seen = [observation for row in observations for observation in row]
     broken = unreachable(seen)
@@ -128,13 +128,15 @@ def judge_reachability(deployment: Deployment, observations: Sequence[Sequence[O
 
 
 def _diagnose(deployment: Deployment) -> str:
-    """Say what in Azure could be the reason."""
-    findings = survey(deployment, deployment.inventory.networking())
+    """Say what could be the reason."""
+    findings = with_clusters(deployment, survey(deployment, deployment.inventory.networking()))
     amiss = [finding for finding in findings if finding.state != "as planned"]
     if not amiss:
+        where = "in Azure, in clusters and on machines" if deployment.plan.clusters else "in Azure"
         return (
-            f"Azure's {len(findings)} network objects and machines match the plan: packets are lost all the "
-            "same. Look for firewalls on the machines, policies of the subscription, or ask Azure's support."
+            f"All {len(findings)} things {where} that decide who reaches whom match the plan: packets are "
+            "lost all the same. Look for firewalls on the machines, policies of the subscription, or ask "
+            "Azure's support."
         )
     lines = "\n".join(f"- {finding}" for finding in amiss)
-    return f"Azure is not as planned; deploying the topology again mends it:\n\n{lines}"
+    return f"Not all is as planned; deploying the topology again mends it:\n\n{lines}"
