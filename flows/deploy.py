@@ -13,8 +13,8 @@ from flows.database import bring_up_database, verify_sql
 from flows.network_test import run_network_test
 from flows.peering import peer_regions
 from flows.region import deploy_regions
-from flows.run_page import RunPage, TaskCount
-from roachmesh.plan import make_plan
+from flows.run_page import RunPage
+from roachmesh.plan import Plan, make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
 from tasks.keys import ensure_certificates, ensure_kubernetes_secrets, ensure_ssh_key
@@ -24,7 +24,13 @@ from tasks.report import show_card, show_plan
 from tasks.resource_group import ensure_resource_group, read_resource_group
 from tasks.resume import read_results_key
 
-TASKS = TaskCount(once=12, per_region=7, per_node=11, per_peering=1)
+
+def count_tasks(plan: Plan) -> int:
+    """Count the tasks of a run."""
+    regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
+    machines = sum(node.role == "vm" for node in plan.nodes)
+    count = 12 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
+    return count + 2 + regions + machines if clusters else count
 
 
 @flow(name="deploy", flow_run_name="deploy {topology.name}")
@@ -49,7 +55,7 @@ def deploy(
     if approval == "required":
         approve_deployment(deployment)
 
-    with RunPage(deployment.plan, TASKS) as page, only_run(deployment, page.finish):
+    with RunPage(deployment.plan, count_tasks(deployment.plan)) as page, only_run(deployment, page.finish):
         existing = read_resource_group(deployment)
         deployment = deployment.operated_from(read_operators(deployment, existing))
         show_plan(deployment)

@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 
 from blocks.azure_credentials import CredentialsName
 from flows.approval import approve_destruction
-from flows.run_page import RunPage, TaskCount
+from flows.run_page import RunPage
 from roachmesh.errors import NotConfirmed
 from roachmesh.fields import Name
 from roachmesh.plan import make_plan
@@ -18,7 +18,7 @@ from tasks.keys import delete_keys
 from tasks.overlap import only_run
 from tasks.resource_group import delete_resource_group
 
-TASKS = TaskCount(once=3)
+TASKS = 3
 
 
 @flow(name="destroy", flow_run_name="destroy {topology.name}")

@@ -4,7 +4,6 @@ import threading
 import time
 from contextlib import AbstractContextManager
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -38,25 +37,6 @@ OUTCOMES: dict[StateType, timeline.Outcome] = {
 }
 
 
-@dataclass(frozen=True)
-class TaskCount:
-    """How many tasks a flow has, whatever the topology; a test holds it equal to those that run."""
-
-    once: int
-    per_region: int = 0
-    per_node: int = 0
-    per_peering: int = 0
-
-    def of(self, plan: Plan) -> int:
-        """Count the tasks of a plan."""
-        return (
-            self.once
-            + self.per_region * len(plan.regions)
-            + self.per_node * len(plan.nodes)
-            + self.per_peering * len(plan.peerings)
-        )
-
-
 class RunPage(AbstractContextManager["RunPage"]):
     """Keeps a run's page up to date: `progress` while the body runs, `timeline` however it ends.
 
@@ -65,12 +45,12 @@ class RunPage(AbstractContextManager["RunPage"]):
 
     Args:
         plan: What the run works on.
-        tasks: How many tasks that takes.
+        tasks: How many tasks that takes; a test holds what flows say equal to what runs.
     """
 
-    def __init__(self, plan: Plan, tasks: TaskCount) -> None:
+    def __init__(self, plan: Plan, tasks: int) -> None:
         self._topology = plan.topology
-        self._tasks = tasks.of(plan)
+        self._tasks = tasks
         self._run_id = UUID(str(flow_run.id))
         self._began = datetime.now(UTC)
         self._ended: dict[UUID, Step] = {}

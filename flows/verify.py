@@ -7,8 +7,8 @@ from blocks.azure_credentials import CredentialsName
 from flows.database import verify_sql
 from flows.network_test import run_network_test
 from flows.parallel import for_each
-from flows.run_page import RunPage, TaskCount
-from roachmesh.plan import make_plan
+from flows.run_page import RunPage
+from roachmesh.plan import Plan, make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.database import wait_for_members
 from tasks.deployment import Deployment
@@ -19,7 +19,11 @@ from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
 from tasks.store import judge_room
 
-TASKS = TaskCount(once=7, per_region=2, per_node=4)
+
+def count_tasks(plan: Plan) -> int:
+    """Count the tasks of a run."""
+    machines = sum(node.role == "vm" for node in plan.nodes)
+    return 7 + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
 
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
@@ -31,7 +35,7 @@ def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default
         credentials: Name of the block Azure Credentials to use; see Blocks.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
-    with RunPage(deployment.plan, TASKS) as page, Lifeline(deployment, page.finish):
+    with RunPage(deployment.plan, count_tasks(deployment.plan)) as page, Lifeline(deployment, page.finish):
         existing = read_resource_group(deployment)
         deployment = deployment.operated_from(read_operators(deployment, existing))
 
