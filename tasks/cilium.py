@@ -3,11 +3,12 @@
 from roachmesh.errors import KubernetesBusy, KubernetesRefused
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
-from roachmesh.pods import hindrance, last_warning
+from roachmesh.pods import hindrance, is_ready, last_warning
 from roachmesh.render import cilium
 from tasks.deployment import Deployment
 from tasks.engine import always, once
 from tasks.kubernetes import Body, Kubernetes, kubernetes
+from tasks.mesh import AGENTS
 from tasks.wait import wait_until
 
 CHART = "helm.cattle.io/v1/HelmChart"
@@ -66,10 +67,10 @@ def wait_for_cilium(deployment: Deployment, region: RegionPlan) -> None:
 
     def rolled_out() -> bool | None:
         _require_installed(api)
-        agents = api.read(DAEMON_SET, cilium.CHART, cilium.NAMESPACE)
-        running = _running(agents)
+        running = _running(api.read(DAEMON_SET, cilium.CHART, cilium.NAMESPACE))
         if running < len(region.nodes):
-            raise KubernetesBusy(f"it runs on {running} of {len(region.nodes)} nodes", where=region.name)
+            why = _why_not(api)
+            raise KubernetesBusy(f"it runs on {running} of {len(region.nodes)} nodes{why}", where=region.name)
         return True
 
     wait_until(
@@ -111,6 +112,13 @@ def _job(api: Kubernetes) -> Body | None:
 
 def _is_another(job: Body | None, former: Body) -> bool | None:
     return True if job is not None and job["metadata"]["uid"] != former["metadata"]["uid"] else None
+
+
+def _why_not(api: Kubernetes) -> str:
+    """Say of the first agent that is not ready why it is not."""
+    agents = api.list("v1/Pod", cilium.NAMESPACE, labels=AGENTS)
+    waiting = [pod for pod in agents if not is_ready(pod)]
+    return f"; {waiting[0]['metadata']['name']}: {hindrance(waiting[0])}" if waiting else ""
 
 
 def _last_words(api: Kubernetes, job: Body) -> str:
