@@ -13,6 +13,9 @@ from ipaddress import IPv4Address
 
 import paramiko
 
+from blocks.logger import logger
+from roachmesh.errors import RoachmeshError
+
 BUFFER = 1 << 16
 
 
@@ -31,8 +34,12 @@ def open_tunnel(
 
     class Forwarder(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            address, port = remote()
-            channel = transport.open_channel("direct-tcpip", (str(address), port), self.client_address)
+            try:
+                address, port = remote()
+                channel = transport.open_channel("direct-tcpip", (str(address), port), self.client_address)
+            except (paramiko.SSHException, RoachmeshError) as exc:
+                logger().warning("no way to the node: %s", exc)
+                return  # which closes the client's connection: it says that too
             with channel:
                 _copy(self.request, channel)
 
