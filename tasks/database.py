@@ -26,7 +26,8 @@ def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> O
     """Initialise the cluster through its first node, unless any node takes part in one already.
 
     `cockroach init` waits by itself and is sent to no second node, or there might be two clusters: also
-    not to a new node that the topology puts first.
+    not to a new node that the topology puts first. The first node is one that all others are told to
+    join, which is not true of every pod. Source: "cockroach init", CockroachDB documentation.
 
     Raises:
         DatabaseFailed: the node refuses.
@@ -34,7 +35,9 @@ def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> O
     what = "cluster"
     if any(database_node(deployment, machine).is_ready() for machine in machines):
         return Outcome(what=what, change="unchanged")
-    first = machines[0]
+    initial = deployment.plan.members[0]
+    in_region = [machine for machine in machines if machine.node.region == initial.region]
+    first = next(one for one in in_region if database_node(deployment, one).host == initial.host)
     try:
         run_cockroach(deployment, first, "init", timeout_s=INITIALISE_TIMEOUT_S)
     except (HostFailed, KubernetesRefused) as exc:
