@@ -120,6 +120,12 @@ class World:
         ]
 
 
+def fault(*arguments: str) -> None:
+    """Have something go wrong in the sandbox, or no longer."""
+    command = [sys.executable, "-m", "sandbox", "fault", *arguments, "--instance", INSTANCE]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def document(path: Path) -> dict[str, Any]:
     """A topology as Prefect's API takes it."""
     read: dict[str, Any] = yaml.safe_load(path.read_text())

@@ -13,7 +13,7 @@ from azure.mgmt.network import NetworkManagementClient
 
 from roachmesh import topology
 from roachmesh.plan import make_plan
-from tests.e2e.conftest import INSTANCE, TOPOLOGY, World, document
+from tests.e2e.conftest import TOPOLOGY, World, document, fault
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 
@@ -72,11 +72,6 @@ def azure(world: World, tmp_path: Any) -> Iterator[Azure]:
     azure = Azure(world, str(ca_file))
     yield azure
     azure.close()
-
-
-def fault(*arguments: str) -> None:
-    command = [sys.executable, "-m", "sandbox", "fault", *arguments, "--instance", INSTANCE]
-    subprocess.run(command, check=True, capture_output=True)
 
 
 def test_a_deleted_peering_fails_the_verification_which_names_it_and_the_pairs(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import DEMO, TOPOLOGY, World, document
+from tests.e2e.conftest import DEMO, TOPOLOGY, World, document, fault
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 
@@ -46,12 +46,16 @@ def test_a_destroy_from_the_ui_is_refused_while_a_terminal_deploys(world: World,
     file = tmp_path / "small.yaml"
     region = {"platform": "vm", "name": "eastus", "nodes": 1}
     file.write_text(yaml.safe_dump({"name": "contested", "regions": [region]}))
-    terminal = deploying(file)
-    while not world.prefect("/variables/filter", {}):
-        assert terminal.poll() is None
-        time.sleep(0.1)
+    fault("add", "slow", "factor=1")  # or it is over before the worker has begun to destroy
+    try:
+        terminal = deploying(file)
+        while not world.prefect("/variables/filter", {}):
+            assert terminal.poll() is None
+            time.sleep(0.1)
 
-    run = world.run("destroy", {"topology": document(file), "confirm": "contested"}, state="FAILED")
+        run = world.run("destroy", {"topology": document(file), "confirm": "contested"}, state="FAILED")
+    finally:
+        fault("clear")
 
     assert re.search(REFUSED.format("contested"), run["state"]["message"])
     assert terminal.communicate(timeout=180)[1] == ""
