@@ -23,7 +23,7 @@ EVERY_DOCUMENT = [*DOCUMENTS, *sorted(Path("sandbox").rglob("*.md"))]
 TROUBLESHOOTING = Path("docs/troubleshooting.md")
 SEED = Path("topologies/three-vm-regions.yaml")
 
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(app).commands
 WIDTH = 110
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(`+) ?(.+?) ?\1", re.DOTALL)

@@ -36,7 +36,9 @@ class World:
     @property
     def cloud(self) -> dict[str, Any]:
         """What the sandbox says of itself, its secret included."""
-        return json.loads(demo_run(sys.executable, "-m", "sandbox", "up", "--json", "--instance", INSTANCE))
+        said = demo_run(sys.executable, "-m", "sandbox", "up", "--json", "--instance", INSTANCE)
+        found: dict[str, Any] = json.loads(said)
+        return found
 
     def roachmesh(self, *arguments: str) -> str:
         """Run the command line against this instance."""

@@ -82,7 +82,7 @@ def cloud(prefect: None, tmp_path_factory: pytest.TempPathFactory, request: Any)
             method="service_principal",
             tenant_id=CREDENTIALS.tenant_id,
             client_id=CREDENTIALS.client_id,
-            client_secret=CREDENTIALS.client_secret,  # type: ignore[arg-type]
+            client_secret=CREDENTIALS.client_secret,
             authority=azure.endpoint,
             arm_endpoint=azure.endpoint,
             ca_pem=azure.ca_file.read_text(),

@@ -266,7 +266,7 @@ def pod_routes(region: RegionPlan, first: int = 0) -> list[PodRoute]:
 
 def routes_in(cloud: Cloud, deployment: Deployment, region: RegionPlan) -> dict[str, str]:
     path = (deployment.resource_group, names.route_table(region.name))
-    return {route.name: route.address_prefix for route in cloud.azure.network.routes.list(*path)}  # type: ignore[misc]
+    return {route.name: route.address_prefix for route in cloud.azure.network.routes.list(*path)}
 
 
 @pytest.fixture

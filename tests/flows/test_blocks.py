@@ -19,7 +19,7 @@ BLOCKS = [Artifacts, AzureCredentials, Certificates, Kubeconfig, KubernetesSecre
 @pytest.mark.parametrize("block", BLOCKS)
 class TestBlocks(BlockStandardTestSuite):
     @pytest.fixture
-    def block(self, block: type[Block]) -> type[Block]:  # type: ignore[override]
+    def block(self, block: type[Block]) -> type[Block]:
         return block
 
     def test_has_a_valid_image(self, block: type[Block]) -> None:
@@ -72,7 +72,7 @@ def test_images_come_from_the_mirrors_root_and_without_a_mirror_from_their_own_r
 
 
 def test_each_cluster_has_a_token_of_its_own_and_always_the_same() -> None:
-    secrets = KubernetesSecrets(token="t", cilium_ca_certificate="c", cilium_ca_key="k")  # type: ignore[arg-type]
+    secrets = KubernetesSecrets(token="t", cilium_ca_certificate="c", cilium_ca_key="k")
 
     assert secrets.token_of("eastus") == secrets.token_of("eastus")
     assert secrets.token_of("eastus") != secrets.token_of("westus")

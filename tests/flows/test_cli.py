@@ -89,7 +89,7 @@ def test_the_reason_of_a_retry_is_heard_from_prefects_log() -> None:
 
     blamed: list[str] = []
     shown = LiveDisplay(Console(file=StringIO()))
-    shown.tree.blame = lambda task_run_id, reason: blamed.append(reason)  # type: ignore[method-assign]
+    shown.tree.blame = lambda task_run_id, reason: blamed.append(reason)
     with shown:
         retrying()
 

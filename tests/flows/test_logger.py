@@ -38,7 +38,7 @@ class Azure(requests.adapters.BaseAdapter):
         super().__init__()
         self.answers = list(answers)
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         assert SECRET in request.headers["Authorization"]
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -140,7 +140,7 @@ def test_an_operation_polled_in_another_thread_speaks_in_the_same_log() -> None:
             lambda: client.virtual_networks.begin_create_or_update(
                 "group",
                 "vnet",
-                {"location": SECRET},  # type: ignore[arg-type]  # the wire's words
+                {"location": SECRET},  # the wire's words
                 **to_log(),
             ).result()
         )

@@ -47,10 +47,10 @@ def rule(
     """A security rule; what is left out matches anything."""
     return SecurityRule(
         name or f"{access}-{priority}",
-        direction,  # type: ignore[arg-type]
+        direction,
         priority,
-        access,  # type: ignore[arg-type]
-        protocol,  # type: ignore[arg-type]
+        access,
+        protocol,
         (source,),
         source_ports,
         (destination,),
@@ -93,7 +93,7 @@ def half(number: int, *, access: bool = True, forwarded: bool = False) -> Peerin
 def route(prefix: str, next_hop: str) -> UserDefinedRoute:
     """A user-defined route, to an address or to what has a name."""
     if next_hop in ("VnetLocal", "Internet", "None"):
-        return UserDefinedRoute(IPv4Network(prefix), next_hop)  # type: ignore[arg-type]
+        return UserDefinedRoute(IPv4Network(prefix), next_hop)
     return UserDefinedRoute(IPv4Network(prefix), "VirtualAppliance", IPv4Address(next_hop))
 
 

@@ -126,7 +126,7 @@ def test_finished_operations_are_purged_after_an_hour(azure: Azure) -> None:
     azure.clock.now += 3500
     azure.raw("PUT", path, body, token=token)
     assert azure.raw("GET", operation, token=token)[0] == 200
-    azure.app.cloud.clock.now += 200  # type: ignore[attr-defined]
+    azure.app.cloud.clock.now += 200
     azure.app.cloud.operations.start(location="eastus", namespace="Microsoft.Network", shows="", seconds=0)
     assert azure.app.cloud.operations.find(operation.rpartition("/")[2]) is None
 

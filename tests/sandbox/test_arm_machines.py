@@ -39,7 +39,7 @@ def data_disk(azure: Azure, name: str = "data", **more: Any) -> Any:
         "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 64},
         **more,
     }
-    return azure.compute.disks.begin_create_or_update("rg", name, body).result()  # type: ignore[call-overload]
+    return azure.compute.disks.begin_create_or_update("rg", name, body).result()
 
 
 def with_disk(azure: Azure, disk_id: str, **more: Any) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def test_disks_change_hands_only_while_the_machine_is_not_running(azure: Azure) 
 
 def test_an_availability_set_holds_machines_and_outlives_none_of_them(azure: Azure) -> None:
     body = {"location": "eastus", "sku": {"name": "Aligned"}, "properties": {"platformFaultDomainCount": 2}}
-    created = azure.compute.availability_sets.create_or_update("rg", "set", body)  # type: ignore[call-overload]
+    created = azure.compute.availability_sets.create_or_update("rg", "set", body)
     assert (created.platform_fault_domain_count, created.platform_update_domain_count) == (2, 5)
     machine = make.machine_body(nic_id(azure))
     machine["properties"]["availabilitySet"] = {"id": created.id}

@@ -240,7 +240,7 @@ def test_a_data_disk_is_there_by_its_lun_and_outlives_its_machine(
         "location": "eastus",
         "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 8},
     }
-    disk = cloud.clients.compute.disks.begin_create_or_update("rg", "data", body).result()  # type: ignore[call-overload]
+    disk = cloud.clients.compute.disks.begin_create_or_update("rg", "data", body).result()
     subnet = regions[0].network.subnets[0].id
     for word in ("first", "second"):
         public = make.public_address(cloud.clients, f"pip-{word}")

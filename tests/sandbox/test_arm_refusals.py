@@ -38,8 +38,8 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
         nic = make.interface(found, "nic", SUBNET, address="10.1.1.4", public_id=public.id)
         make.interface(found, "free", SUBNET)
         disk = {"location": "eastus", "properties": {"creationData": {"createOption": "Empty"}}}
-        disk["properties"]["diskSizeGB"] = 10  # type: ignore[index]
-        found.compute.disks.begin_create_or_update("rg", "data", disk).result()  # type: ignore[call-overload]
+        disk["properties"]["diskSizeGB"] = 10
+        found.compute.disks.begin_create_or_update("rg", "data", disk).result()
         attached = {"lun": 0, "createOption": "Attach", "managedDisk": {"id": f"{COMPUTE}/disks/data"}}
         body = make.machine_body(nic.id, custom_data="I2Nsb3VkLWNvbmZpZwo=")
         body["properties"]["storageProfile"]["dataDisks"] = [attached]

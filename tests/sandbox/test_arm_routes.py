@@ -69,7 +69,7 @@ def test_a_table_is_written_whole_and_read_back_as_it_was_given(azure: Azure) ->
 def test_routes_are_written_read_listed_and_deleted_one_by_one(azure: Azure) -> None:
     before = write_table(azure, {"one": ONE})
     routes = azure.network.routes
-    made = routes.begin_create_or_update("rg", "rt", "other", route(*OTHER)).result()  # type: ignore[call-overload]
+    made = routes.begin_create_or_update("rg", "rt", "other", route(*OTHER)).result()
     assert (made.name, made.address_prefix) == ("other", "10.10.1.0/24")
     assert routes.get("rg", "rt", "other").etag == made.etag
     assert [found.name for found in routes.list("rg", "rt")] == ["one", "other"]
@@ -85,7 +85,7 @@ def test_routes_are_written_read_listed_and_deleted_one_by_one(azure: Azure) -> 
 
 def test_a_table_that_somebody_else_has_changed_is_not_overwritten(azure: Azure) -> None:
     read = write_table(azure, {"one": ONE})
-    azure.network.routes.begin_create_or_update("rg", "rt", "other", route(*OTHER)).result()  # type: ignore[call-overload]
+    azure.network.routes.begin_create_or_update("rg", "rt", "other", route(*OTHER)).result()
     path, body = read.id, {"location": "eastus", "properties": {"routes": []}}
     assert azure.raw("PUT", path, body, headers={"If-Match": read.etag})[0] == 412
     now = azure.network.route_tables.get("rg", "rt")
@@ -97,8 +97,8 @@ def test_a_full_table_takes_no_more(azure: Azure) -> None:
     many = {f"r{n}": (f"10.{100 + n // 200}.{n % 200}.0/24", "10.1.1.4") for n in range(400)}
     assert len(write_table(azure, many).routes) == 400
     with refused("RouteCountLimitReached", 400):
-        azure.network.routes.begin_create_or_update("rg", "rt", "more", route(*ONE))  # type: ignore[call-overload]
-    azure.network.routes.begin_create_or_update("rg", "rt", "r0", route(*ONE)).result()  # type: ignore[call-overload]
+        azure.network.routes.begin_create_or_update("rg", "rt", "more", route(*ONE))
+    azure.network.routes.begin_create_or_update("rg", "rt", "r0", route(*ONE)).result()
 
 
 def test_a_subnets_table_reaches_the_fabric_as_long_as_it_is_associated(azure: Azure) -> None:

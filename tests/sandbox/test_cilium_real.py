@@ -79,12 +79,12 @@ def bring_up(lab: CiliumLab, mirror_ca: str, folder: Path, machine: str) -> Kube
     lab.install(machine, "server", **{"cluster-init": True, "disable-kube-proxy": True}, **cidrs)
     lab.start(machine)
     kubectl = lab.kubectl(machine, folder)
-    kubectl.until(lambda: kubectl("get", "crd", "helmcharts.helm.cattle.io"), within_s=60)
+    kubectl.until(lambda: kubectl("get", "crd", "helmcharts.helm.cattle.io"))
     kubectl("apply", "-f", "-", stdin=helm_chart(machine, lab, mirror_ca))
     kubectl("apply", "-f", "-", stdin=json.dumps(MESH_DNS))
     kubectl("create", "namespace", "other")
     for namespace in ("default", "other"):
-        kubectl.until(lambda name=namespace: kubectl("-n", name, "get", "sa", "default"), within_s=60)
+        kubectl.until(lambda name=namespace: kubectl("-n", name, "get", "sa", "default"))
     kubectl("run", "web", "--image=alpine:3", "--restart=Never", "--", "python3", "-c", WEB)
     kubectl("expose", "pod", "web", "--port=80", "--target-port=8000", "--name=service")
     kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=180s")
@@ -137,7 +137,7 @@ def test_charts_and_values_that_are_not_there_make_the_job_say_so(clusters: Clus
         "unknown": '"traefik" not found',
     }.items():
         log = partial(kubectl, *SYSTEM, "logs", f"job/helm-install-{name}")
-        kubectl.until(lambda log=log, said=said: said in log(), within_s=60)
+        kubectl.until(lambda log=log, said=said: said in log())
         kubectl(*SYSTEM, "delete", "helmchart", name, "--timeout=90s")
     assert kubectl(*SYSTEM, "get", "ds", "cilium")
 
@@ -176,7 +176,7 @@ def test_what_cilium_would_do_and_nobody_does_is_said_at_the_object(clusters: Cl
     }  # fmt: skip
     kubectl("apply", "-f", "-", stdin=json.dumps(policy))
     events = ("get", "events", "--field-selector=reason=NotEmulatedBySandbox")
-    kubectl.until(lambda: len(kubectl.json(*events)["items"]) == 2, within_s=20)
+    kubectl.until(lambda: len(kubectl.json(*events)["items"]) == 2)
     kubectl("delete", "networkpolicy", "closed")
 
 
@@ -198,22 +198,22 @@ def test_names_of_another_cluster_are_asked_there(clusters: Clusters) -> None:
     there("-n", "other", "wait", "--for=condition=Ready", "pod/target", "--timeout=60s")
     address = there("-n", "other", "get", "pod", "target", "-o", "jsonpath={.status.podIP}")
     lookup = ("exec", "web", "--", "nslookup", "target.other.svc.cluster.local")
-    assert here.until(lambda: address in here(*lookup), within_s=20)
+    assert here.until(lambda: address in here(*lookup))
 
 
 def test_clusters_know_each_other_as_long_as_packets_get_through(clusters: Clusters) -> None:
     clusters.lab.route_pods(PODS)
     for kubectl in clusters.kubectls.values():
-        kubectl.until(lambda kubectl=kubectl: mesh_status(kubectl)["ready"], within_s=30)
+        kubectl.until(lambda kubectl=kubectl: mesh_status(kubectl)["ready"])
     assert mesh_status(clusters.kubectls["a4"])["num-nodes"] == 1
     clusters.lab.route_pods({"a4": PODS["a4"]})  # nothing comes back to the pods of a5
     lost = clusters.kubectls["a5"]
-    lost.until(lambda: not mesh_status(lost)["connected"], within_s=60)
+    lost.until(lambda: not mesh_status(lost)["connected"])
     program = ("deploy/clustermesh-apiserver", "-c", "kvstoremesh", "--", "clustermesh-apiserver")
     (remote,) = json.loads(lost(*SYSTEM, "exec", *program, "kvstoremesh-dbg", "status", "-o", "json"))
     assert not remote["connected"]
     clusters.lab.route_pods(PODS)
-    lost.until(lambda: mesh_status(lost)["ready"], within_s=60)
+    lost.until(lambda: mesh_status(lost)["ready"])
 
 
 def test_a_claim_gets_a_folder_of_its_node_that_goes_with_it(clusters: Clusters) -> None:
@@ -237,7 +237,7 @@ def test_a_claim_gets_a_folder_of_its_node_that_goes_with_it(clusters: Clusters)
     with clusters.lab.shell("a4") as shell:
         assert shell.run(f"sudo cat {path}/file").strip() == "kept"
         kubectl("delete", "pod/keeper", "pvc/store", "--timeout=60s")
-        kubectl.until(lambda: not kubectl.json("get", "pv")["items"], within_s=60)
+        kubectl.until(lambda: not kubectl.json("get", "pv")["items"])
         assert shell.run(f"sudo ls {Path(path).parent}").strip() == ""
 
 
@@ -245,8 +245,8 @@ def test_a_machine_that_was_powered_off_comes_back_with_everything(clusters: Clu
     clusters.lab.route_pods(PODS)
     clusters.lab.machines.kill("a4")
     other = clusters.kubectls["a5"]
-    other.until(lambda: not mesh_status(other)["connected"], within_s=90)
+    other.until(lambda: not mesh_status(other)["connected"])
     clusters.lab.boot("a4")
-    other.until(lambda: mesh_status(other)["ready"], within_s=240)
+    other.until(lambda: mesh_status(other)["ready"])
     with clusters.lab.shell("a4") as shell:
         assert shell.run(f"ls {MIRROR_CA}")

@@ -77,8 +77,8 @@ def peered(lab: Lab, *, forwarded: bool = True, access: bool = True, guard: bool
     options = {"routes": ROUTES, "security_group": group() if guard else None}
     lab.apply(
         [
-            virtual_network(1, half(2, forwarded=True, access=access), **options),  # type: ignore[arg-type]
-            virtual_network(2, half(1, forwarded=forwarded), **options),  # type: ignore[arg-type]
+            virtual_network(1, half(2, forwarded=True, access=access), **options),
+            virtual_network(2, half(1, forwarded=forwarded), **options),
         ],
         [*nodes(lab, "a4", "a5", "b4"), lab.interface("b5")],
     )
@@ -279,10 +279,10 @@ def test_the_default_rules_admit_the_prefixes_of_the_subnets_own_routes(lab: Lab
 @pytest.mark.machines
 def test_rules_see_the_addresses_of_pods(lab: Lab) -> None:
     def apply(*rules_of_a5: object, outbound: object = None) -> None:
-        guarded = replace(lab.forwarding("a5"), security_group=group(*rules_of_a5))  # type: ignore[arg-type]
+        guarded = replace(lab.forwarding("a5"), security_group=group(*rules_of_a5))
         sender = lab.forwarding("a4")
         if outbound:
-            sender = replace(sender, security_group=group(outbound))  # type: ignore[arg-type]
+            sender = replace(sender, security_group=group(outbound))
         lab.apply([virtual_network(1, routes=ROUTES)], [sender, guarded])
         start_pods(lab)
 
@@ -344,7 +344,7 @@ def test_what_a_killed_process_left_of_a_table_is_made_whole(lab: Lab) -> None:
     peered(lab)
     before = tables(lab)
     router = names.router(lab.instance, "net1")
-    for found in before[router][0]:  # type: ignore[attr-defined]
+    for found in before[router][0]:
         if found.get("table") and "10.10.5.0" in found["dst"]:
             subprocess.run(
                 ["ip", "-n", router, "route", "del", found["dst"], "table", found["table"]], check=True

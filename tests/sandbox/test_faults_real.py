@@ -44,7 +44,7 @@ def regions(cloud: Cloud) -> tuple[Region, Region]:
         "location": "eastus",
         "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 8},
     }
-    disk = cloud.clients.compute.disks.begin_create_or_update("rg", "data", body).result()  # type: ignore[call-overload]
+    disk = cloud.clients.compute.disks.begin_create_or_update("rg", "data", body).result()
     machines.begin_deallocate("rg", "vm-a").result()
     found = machines.get("rg", "vm-a").as_dict()
     found["properties"]["storageProfile"]["dataDisks"] = [

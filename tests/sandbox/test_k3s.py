@@ -217,7 +217,7 @@ def test_a_manifest_in_the_servers_folder_is_applied_and_applied_again(lab: K3sL
     with lab.shell("a6") as shell:
         for word in ("k3s", "again"):
             write(shell, "/var/lib/rancher/k3s/server/manifests/x.yaml", MANIFEST.replace("k3s", word))
-            kubectl.until(lambda word=word: kubectl(*ask) == word)  # type: ignore[misc]
+            kubectl.until(lambda word=word: kubectl(*ask) == word)
 
 
 # What is refused
@@ -326,7 +326,7 @@ def test_a_cluster_whose_servers_all_lost_power_comes_back(lab: K3sLab, kubectl:
     ask = ("get", "configmap", "kept", "-o", "jsonpath={.data.word}")
     assert kubectl.until(lambda: kubectl(*ask)) == "kept"
     for machine in SERVERS:
-        kubectl.until(lambda machine=machine: is_ready(kubectl, machine))  # type: ignore[misc]
+        kubectl.until(lambda machine=machine: is_ready(kubectl, machine))
 
 
 def test_a_server_is_replaced_once_its_node_is_deleted(lab: K3sLab, kubectl: Kubectl) -> None:

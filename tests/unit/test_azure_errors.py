@@ -24,7 +24,7 @@ class Answer:
 
 
 def refusal(status: int, code: str, *details: str) -> HttpResponseError:
-    return HttpResponseError(response=Answer(status, code, list(details)))  # type: ignore[arg-type]
+    return HttpResponseError(response=Answer(status, code, list(details)))
 
 
 def caused(error: AzureError, cause: Exception) -> AzureError:

@@ -230,7 +230,7 @@ def test_sizes_of_a_family_are_priced_by_their_vcpus() -> None:
     for place, table in SHIPPED.machines.usd_per_hour.items():
         families: dict[str, dict[int, Decimal]] = {}
         for size, price in table.items():
-            series, vcpus, kind = re.fullmatch(r"Standard_([A-Z]+)(\d+)(\w+)", size).groups()  # type: ignore[union-attr]
+            series, vcpus, kind = re.fullmatch(r"Standard_([A-Z]+)(\d+)(\w+)", size).groups()
             families.setdefault(series + kind, {})[int(vcpus)] = price
         for family, by_vcpus in families.items():
             each = [price / vcpus for vcpus, price in by_vcpus.items()]

@@ -344,7 +344,7 @@ def test_the_model_itself_says_the_same_so_that_a_flows_parameter_does() -> None
     with pytest.raises(ValueError, match="is the name of regions") as refused:
         Topology.model_validate(document)
 
-    errors: list[dict[str, Any]] = refused.value.errors()  # type: ignore[attr-defined]
+    errors: list[dict[str, Any]] = refused.value.errors()
     assert {error["type"] for error in errors} == {"refused"}
     assert [error["loc"] for error in errors] == [("regions", 1, "nodes"), ("regions", 1, "name")]
 

@@ -35,7 +35,7 @@ def test_every_connection_leads_to_where_the_node_is_by_then() -> None:
         [(IPv4Address("10.10.0.7"), 26257), (IPv4Address("10.10.0.10"), 26257)]
     )
 
-    with open_tunnel(Transport(), lambda: next(addresses)) as port:  # type: ignore[arg-type]
+    with open_tunnel(Transport(), lambda: next(addresses)) as port:
         assert [connect(port), connect(port)] == [b"10.10.0.7:26257", b"10.10.0.10:26257"]
 
 
@@ -45,7 +45,7 @@ def test_a_way_that_leads_nowhere_is_closed_and_said_without_a_traceback(
     nowhere = IPv4Address("10.10.0.9")
     with (
         caplog.at_level(logging.WARNING),
-        open_tunnel(Transport(), lambda: (nowhere, 26257)) as port,  # type: ignore[arg-type]
+        open_tunnel(Transport(), lambda: (nowhere, 26257)) as port,
     ):
         assert connect(port) == b""
 
