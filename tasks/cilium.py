@@ -1,8 +1,9 @@
 """Cilium in a cluster: installed by k3s's Helm controller, running on every node."""
 
+from blocks.logger import logger
 from roachmesh.errors import KubernetesBusy, KubernetesRefused
 from roachmesh.outcome import Outcome
-from roachmesh.plan import RegionPlan
+from roachmesh.plan import Plan, RegionPlan
 from roachmesh.pods import hindrance, is_ready, last_warning
 from roachmesh.render import cilium
 from tasks.deployment import Deployment
@@ -13,6 +14,11 @@ from tasks.wait import wait_until
 
 CHART = "helm.cattle.io/v1/HelmChart"
 JOB, DAEMON_SET, EVENT = "batch/v1/Job", "apps/v1/DaemonSet", "v1/Event"
+DEPLOYMENT, CONFIG_MAP, SECRET = "apps/v1/Deployment", "v1/ConfigMap", "v1/Secret"
+# What the chart makes of the list of other clusters. Source: templates/clustermesh-config and
+# templates/clustermesh-apiserver of the chart.
+MESH_SERVER = "clustermesh-apiserver"
+MESH_SECRETS = ("cilium-clustermesh", "cilium-kvstoremesh")
 KNOWN_TIMEOUT_S = 120.0
 NOTICED_TIMEOUT_S = 60.0
 ROLLED_OUT_TIMEOUT_S = 600.0
@@ -22,6 +28,8 @@ LINES_QUOTED = 3
 @once("Cilium {region.name}")
 def ensure_cilium(deployment: Deployment, region: RegionPlan) -> Outcome:
     """Ask the cluster's Helm controller for Cilium; `wait_for_cilium` waits until it runs.
+
+    The controller looks at the HelmChart alone, so that what is gone of Cilium is installed again by us.
 
     Raises:
         KubernetesRefused: the API refuses the objects.
@@ -43,7 +51,11 @@ def ensure_cilium(deployment: Deployment, region: RegionPlan) -> Outcome:
         timeout_s=KNOWN_TIMEOUT_S,
     )
     former = _job(api)
-    changed = api.apply(objects)
+    changed = bool(api.apply(objects))
+    if not changed and former and (gone := lost(api, deployment.plan, region)):
+        logger().info("installing Cilium again, for %s", "; ".join(gone))
+        api.delete(JOB, former["metadata"]["name"], cilium.NAMESPACE)
+        changed = True
     if changed and former:
         wait_until(
             lambda: _is_another(_job(api), former),
@@ -53,6 +65,23 @@ def ensure_cilium(deployment: Deployment, region: RegionPlan) -> Outcome:
         )
     change = "unchanged" if not changed else "updated" if former else "created"
     return Outcome(what=f"Cilium {deployment.plan.cilium.version} in {region.name}", change=change)
+
+
+def lost(api: Kubernetes, plan: Plan, region: RegionPlan) -> list[str]:
+    """Name what the installed chart had made for its cluster and for the mesh, and is gone."""
+    peers = [peer.name for peer in plan.clusters if peer.name != region.name]
+    parts = [(DAEMON_SET, cilium.CHART), (DEPLOYMENT, "cilium-operator"), (CONFIG_MAP, "cilium-config")]
+    if peers:
+        parts.append((DEPLOYMENT, MESH_SERVER))
+    found = [
+        f"{kind.rpartition('/')[2]} {name}"
+        for kind, name in parts
+        if api.read(kind, name, cilium.NAMESPACE) is None
+    ]
+    for name in MESH_SECRETS if peers else ():
+        entries = (api.read(SECRET, name, cilium.NAMESPACE) or {}).get("data") or {}
+        found += [f"{peer} in Secret {name}" for peer in peers if peer not in entries]
+    return found
 
 
 @always("Cilium runs in {region.name}")

@@ -11,6 +11,7 @@ from roachmesh.drift import Finding, differences
 from roachmesh.errors import RoachmeshError
 from roachmesh.plan import Node, RegionPlan
 from roachmesh.render import cilium, dns
+from tasks.cilium import lost
 from tasks.deployment import Deployment
 from tasks.hosts import session
 from tasks.kubernetes import Body, Kubernetes, kubernetes
@@ -57,6 +58,8 @@ def _look_at_objects(deployment: Deployment, region: RegionPlan) -> Iterator[Fin
     for wanted in dns.objects(deployment.plan, region):
         yield _object(api, wanted)
     yield _chart(api, deployment, region)
+    gone = tuple(f"{one} is gone" for one in lost(api, deployment.plan, region))
+    yield _compared(f"Cilium of {region.name}", "Cilium", gone)
 
 
 def _nodes(api: Kubernetes, region: RegionPlan) -> Iterator[Finding]:
