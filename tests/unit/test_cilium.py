@@ -12,7 +12,6 @@ PLAN = make_plan(parse({"regions": [{"platform": "k3s", "name": name} for name i
 ALONE = make_plan(parse({"regions": [{"platform": "k3s", "name": "eastus"}]}))
 WHOLE: dict[str, Any] = {
     "cilium": {},
-    "cilium-operator": {},
     "cilium-config": {},
     "clustermesh-apiserver": {},
     "cilium-clustermesh": {"data": {"westus": "YQ=="}},
