@@ -8,7 +8,7 @@ from pathlib import Path
 from demo.instance import Instance
 from sandbox.instance import Instance as Sandbox
 
-TOPOLOGY = Path("topologies/three-vm-regions.yaml")
+TOPOLOGY = Path("topologies/seed.yaml")
 
 
 def main() -> int:

@@ -17,8 +17,6 @@ from flows.progress import follow
 from roachmesh import topology
 from sandbox import host
 
-TOPOLOGY = Path("topologies/three-vm-regions.yaml")
-
 
 def up(instance: Instance, topology_file: Path) -> int:
     """Bring everything up, deploy, and say how to reach it; returns the exit code."""

@@ -26,7 +26,7 @@ Exit codes:
   among them, 30 Kubernetes, 40 the database, 130 Ctrl-C
 """
 INTERRUPTED = 130
-FILE = "topologies/three-vm-regions.yaml"
+FILE = "topologies/seed.yaml"
 
 app = typer.Typer(
     help="One CockroachDB across Azure regions. A run started here is a run in Prefect like any other.",
@@ -110,7 +110,7 @@ def deploy(topology_file: TopologyFile, credentials: Credentials = "default") ->
     typer.echo(f"{topology.name} stands. For a SQL shell: roachmesh sql {topology_file}")
 
 
-@app.command(epilog=_examples("resume", "resume 'deploy three-vm-regions'"))
+@app.command(epilog=_examples("resume", "resume 'deploy seed'"))
 def resume(
     run: Annotated[
         str,

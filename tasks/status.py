@@ -194,5 +194,5 @@ def _ask_all(
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    silence = f"no answer within {ANSWER_TIMEOUT_S} s."
-    return [(item, answers.get(index) or HostUnreachable(silence)) for index, item in enumerate(items)]
+    silence = HostUnreachable(f"no answer within {ANSWER_TIMEOUT_S} s.")
+    return [(item, answers.get(index, silence)) for index, item in enumerate(items)]

@@ -21,7 +21,7 @@ README = Path("README.md")
 DOCUMENTS = [README, *sorted(Path("docs").rglob("*.md"))]
 EVERY_DOCUMENT = [*DOCUMENTS, *sorted(Path("sandbox").rglob("*.md"))]
 TROUBLESHOOTING = Path("docs/troubleshooting.md")
-SEED = Path("topologies/three-vm-regions.yaml")
+SEED = Path("topologies/seed.yaml")
 
 COMMANDS = typer.main.get_command(app).commands
 WIDTH = 110

@@ -15,7 +15,7 @@ from roachmesh import topology
 DEPLOYMENTS = {
     found["name"]: found for found in yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
 }
-SEED = topology.load(Path("topologies/three-vm-regions.yaml")).model_dump(mode="json")
+SEED = topology.load(Path("topologies/seed.yaml")).model_dump(mode="json")
 
 Schema = dict[str, Any]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROACHMESH = str(Path(sys.executable).with_name("roachmesh"))
-GOOD = "topologies/three-vm-regions.yaml"
+GOOD = "topologies/seed.yaml"
 COMMANDS = ("deploy", "resume", "verify", "status", "destroy", "ssh", "sql", "kubeconfig")
 
 
@@ -78,7 +78,7 @@ def test_help_imports_neither_prefect_nor_azure() -> None:
     ("words", "offered"),
     [
         ("roachmesh ", "deploy"),
-        ("roachmesh deploy topologies/three", GOOD),
+        ("roachmesh deploy topologies/se", GOOD),
         ("roachmesh deploy topol", "topologies/"),
         (f"roachmesh ssh {GOOD} northeurope/", "northeurope/2"),
     ],
