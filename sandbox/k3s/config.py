@@ -7,7 +7,7 @@ import re
 import secrets
 import socket
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from sandbox.k3s import paths
 from sandbox.k3s.errors import Fatal, UsageError
 from sandbox.k3s.flags import Options
 
-PACKAGED = ("coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes")
 API_PORT = 6443
 LOCAL_API_PORT = 6444  # on every node, whoever the servers are
 _NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -67,7 +66,7 @@ class ServerConfig:
 
     @property
     def critical(self) -> dict[str, Any]:
-        """What all servers of a cluster must say alike.
+        """What all servers of a cluster must say alike, of what may differ here at all.
 
         Source: CriticalControlArgs in pkg/daemons/config/types.go of k3s-io/k3s.
         """
@@ -75,9 +74,7 @@ class ServerConfig:
             "cluster-cidr": str(self.cluster_cidr),
             "cluster-dns": str(self.cluster_dns),
             "cluster-domain": self.cluster_domain,
-            "disable servicelb": "servicelb" in self.disabled,
             "disable-helm-controller": "helm-controller" in self.disabled,
-            "disable-network-policy": "network-policy" in self.disabled,
             "secrets-encryption": self.encrypt_secrets,
             "service-cidr": str(self.service_cidr),
         }
@@ -93,9 +90,10 @@ def server_config(options: Options) -> ServerConfig:
         raise UsageError(
             "the sandbox's stand-in has no flannel: flannel-backend must be none, and a CNI brought along"
         )
-    for switch, component in (("disable-network-policy", "network policy controller"),):
-        if not _is_on(options, switch):
-            raise UsageError(f"the sandbox's stand-in has no {component}: set {switch}: true")
+    if not _is_on(options, "disable-network-policy"):
+        raise UsageError(
+            "the sandbox's stand-in has no network policy controller: set disable-network-policy: true"
+        )
     node = _node_config(options, token=_server_token(options))
     disabled = {name for value in options.get("disable", []) for name in value.split(",")}
     if not {"servicelb", "traefik", "metrics-server"} <= disabled:
@@ -120,7 +118,7 @@ def server_config(options: Options) -> ServerConfig:
         cluster_dns=IPv4Address(dns),
         cluster_domain=_one(options, "cluster-domain", "cluster.local"),
         node_port_range=_one(options, "service-node-port-range", "30000-32767"),
-        disabled=frozenset(disabled | {"network-policy"}),
+        disabled=frozenset(disabled),
         kube_proxy=not _is_on(options, "disable-kube-proxy"),
         scheduler=not _is_on(options, "disable-scheduler"),
         encrypt_secrets=_is_on(options, "secrets-encryption"),
@@ -205,7 +203,7 @@ def _network(options: Options, flag: str, default: str) -> IPv4Network:
     text = ",".join(options.get(flag, [default]))
     try:
         return IPv4Network(text)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
+    except ValueError as error:
         raise Fatal(f"invalid {flag} {text}: {error}") from error
 
 

@@ -16,7 +16,7 @@ from sandbox.k3s.logs import log
 
 Options = dict[str, list[str]]
 
-_AGENT_VALUES = "token token-file server node-name pause-image private-registry resolv-conf snapshotter"
+_AGENT_VALUES = "token token-file server node-name pause-image private-registry resolv-conf"
 _AGENT_LISTS = "node-ip node-label node-taint kubelet-arg kube-proxy-arg"
 _SERVER_VALUES = (
     "advertise-address agent-token agent-token-file cluster-domain flannel-backend service-node-port-range "
@@ -31,27 +31,27 @@ _SERVER_SWITCHES = (
     "secrets-encryption"
 )
 # What changes nothing here: there is no such component, or nothing to be told.
-_AGENT_WITHOUT_EFFECT = "debug v vmodule alsologtostderr prefer-bundled-bin"
-_SERVER_WITHOUT_EFFECT = (
-    "disable-cloud-controller egress-selector-mode etcd-disable-snapshots tls-san-security"
-)
+_AGENT_VALUES_WITHOUT_EFFECT = "v vmodule"
+_AGENT_SWITCHES_WITHOUT_EFFECT = "alsologtostderr debug prefer-bundled-bin"
+_SERVER_VALUES_WITHOUT_EFFECT = "egress-selector-mode"
+_SERVER_SWITCHES_WITHOUT_EFFECT = "disable-cloud-controller etcd-disable-snapshots tls-san-security"
 _AGENT_NOT_EMULATED = (
     "airgap-extra-registry container-runtime-endpoint data-dir default-runtime disable-apiserver-lb "
     "disable-default-registry-endpoint docker flannel-cni-conf flannel-conf flannel-iface "
     "image-credential-provider-bin-dir image-credential-provider-config image-service-endpoint "
     "lb-server-port log node-external-dns node-external-ip node-internal-dns nonroot-devices "
-    "protect-kernel-defaults rootless selinux vpn-auth vpn-auth-file with-node-id"
+    "protect-kernel-defaults rootless selinux snapshotter vpn-auth vpn-auth-file with-node-id"
 )
 _SERVER_NOT_EMULATED = (
-    "advertise-port bind-address cluster-reset cluster-reset-restore-path datastore-cafile datastore- "
-    "certfile datastore-endpoint datastore-keyfile default-local-storage-path disable-agent disable- "
-    "apiserver disable-controller-manager disable-etcd embedded-registry enable-pprof etcd-expose-metrics "
-    "etcd-s3 etcd-s3-access-key etcd-s3-bucket etcd-s3-endpoint etcd-s3-endpoint-ca etcd-s3-folder "
-    "etcd-s3-insecure etcd-s3-region etcd-s3-secret-key etcd-s3-skip-ssl-verify etcd-s3-timeout etcd- "
-    "snapshot-compress etcd-snapshot-dir etcd-snapshot-name etcd-snapshot-retention etcd-snapshot- "
-    "schedule-cron flannel-external-ip flannel-ipv6-masq helm-job-image https-listen-port kine-tls kube- "
-    "cloud-controller-manager-arg multus secrets-encryption-provider servicelb-namespace supervisor- "
-    "metrics system-default-registry write-kubeconfig-group"
+    "advertise-port bind-address cluster-reset cluster-reset-restore-path datastore-cafile "
+    "datastore-certfile datastore-endpoint datastore-keyfile default-local-storage-path disable-agent "
+    "disable-apiserver disable-controller-manager disable-etcd embedded-registry enable-pprof "
+    "etcd-expose-metrics etcd-s3 etcd-s3-access-key etcd-s3-bucket etcd-s3-endpoint etcd-s3-endpoint-ca "
+    "etcd-s3-folder etcd-s3-insecure etcd-s3-region etcd-s3-secret-key etcd-s3-skip-ssl-verify "
+    "etcd-s3-timeout etcd-snapshot-compress etcd-snapshot-dir etcd-snapshot-name etcd-snapshot-retention "
+    "etcd-snapshot-schedule-cron flannel-external-ip flannel-ipv6-masq helm-job-image https-listen-port "
+    "kine-tls kube-cloud-controller-manager-arg multus secrets-encryption-provider servicelb-namespace "
+    "supervisor-metrics system-default-registry write-kubeconfig-group"
 )
 _SHORT = {
     "c": "config",
@@ -82,11 +82,20 @@ class Flags:
         server = command == "server"
         self.command = command
         self.lists = set(_words(_AGENT_LISTS, server and _SERVER_LISTS))
-        self.switches = set(_words("debug prefer-bundled-bin", server and _SERVER_SWITCHES))
-        self.switches |= set(_words(server and "disable-cloud-controller etcd-disable-snapshots"))
-        self._without_effect = set(_words(_AGENT_WITHOUT_EFFECT, server and _SERVER_WITHOUT_EFFECT))
-        values = _words(_AGENT_VALUES, server and _SERVER_VALUES)
-        self._emulated = {"config", *values, *self.lists, *self.switches, *self._without_effect}
+        self.switches = set(
+            _words(
+                _AGENT_SWITCHES_WITHOUT_EFFECT,
+                server and _SERVER_SWITCHES,
+                server and _SERVER_SWITCHES_WITHOUT_EFFECT,
+            )
+        )
+        values = _words(
+            _AGENT_VALUES,
+            _AGENT_VALUES_WITHOUT_EFFECT,
+            server and _SERVER_VALUES,
+            server and _SERVER_VALUES_WITHOUT_EFFECT,
+        )
+        self._emulated = {"config", *values, *self.lists, *self.switches}
         self._not_emulated = set(_words(_AGENT_NOT_EMULATED, server and _SERVER_NOT_EMULATED))
 
     def read(self, words: list[str], environment: Mapping[str, str], default_file: Path) -> Options:

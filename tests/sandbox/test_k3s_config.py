@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.k3s import config, paths
+from sandbox.k3s import paths
 from sandbox.k3s.config import ServerConfig, agent_config, server_config
 from sandbox.k3s.errors import Fatal
 from sandbox.k3s.flags import Flags, Options
@@ -91,7 +91,8 @@ def test_a_key_that_a_server_does_not_know_is_skipped_with_a_warning(
         ("flannel-backend: vxlan", [], "flannel-backend must be none"),
         ("disable: [traefik]", [], "disable all three"),
         ("disable-network-policy: false", [], "set disable-network-policy: true"),
-        ("datastore-endpoint: mysql://", [], "--datastore-endpoint is a flag of k3s that the sandbox's"),
+        ("datastore-certfile: /a", [], "--datastore-certfile is a flag of k3s that the sandbox's"),
+        ("snapshotter: native", [], "--snapshotter is a flag of k3s that the sandbox's"),
         ("cluster-cidr: 10.10.0.1/16", [], "invalid cluster-cidr 10.10.0.1/16"),
         ("cluster-dns: 10.9.0.10", [], "cluster-dns: 10.9.0.10 is not in service-cidr 10.20.0.0/16"),
         ("node-ip: here", [], "invalid node-ip here"),
@@ -166,7 +167,3 @@ def test_tokens_come_in_two_forms() -> None:
 def test_a_malformed_token_is_refused(text: str, message: str) -> None:
     with pytest.raises(Fatal, match=message):
         Token.parse(text)
-
-
-def test_the_ports_are_k3ss() -> None:
-    assert (config.API_PORT, config.LOCAL_API_PORT) == (6443, 6444)
