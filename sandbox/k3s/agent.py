@@ -50,7 +50,7 @@ async def _serve(children: Children, config: NodeConfig, secret: Token) -> None:
     welcome = await children.unless_one_ends(_welcome(config, secret))
     _write_files(config, secret, welcome)
     balancer = LoadBalancer(welcome.servers)
-    async with await balancer.start():
+    async with balancer.listening():
         await children.unless_one_ends(service.containerd_answers())
         await children.start("kubelet", node.kubelet(config, bootstrap=BOOTSTRAP_KUBECONFIG))
         if welcome.settings["kube-proxy"] == "true":

@@ -16,7 +16,8 @@ _Result = TypeVar("_Result")
 
 # What systemd tells its service is not for the service's children, some of which would answer.
 _NOT_FOR_CHILDREN = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
-_GRACE_S = 5.0
+_GRACE_S = 2.0  # an API server of 1.20 uses up all of it, as it waits for its watches to end
+_ETCD_GRACE_S = 10.0  # etcd hands its leadership on, so that no election is needed
 _AGAIN_S = 1.0
 
 
@@ -77,9 +78,9 @@ class Children:
         for watcher in self._watchers:
             watcher.cancel()
         last = self._running.pop("etcd", None)
-        await _end(list(self._running.values()))
+        await _end(list(self._running.values()), _GRACE_S)
         if last:
-            await _end([last])
+            await _end([last], _ETCD_GRACE_S)
         if self._failure.done():
             self._failure.exception()  # it was told, or something else was told instead
 
@@ -102,14 +103,14 @@ def _how(code: int) -> str:
     return f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
-async def _end(processes: list[asyncio.subprocess.Process]) -> None:
+async def _end(processes: list[asyncio.subprocess.Process], grace_s: float) -> None:
     alive = [process for process in processes if process.returncode is None]
     for process in alive:
         process.terminate()
     if not alive:
         return
     waits = [asyncio.ensure_future(process.wait()) for process in alive]
-    _, slow = await asyncio.wait(waits, timeout=_GRACE_S)
+    _, slow = await asyncio.wait(waits, timeout=grace_s)
     for process in alive:
         if process.returncode is None:
             process.kill()

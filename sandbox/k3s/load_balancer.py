@@ -4,7 +4,8 @@ Source: pkg/agent/loadbalancer of k3s-io/k3s.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from sandbox.k3s.config import API_PORT, LOCAL_API_PORT
 from sandbox.k3s.logs import log
@@ -20,9 +21,14 @@ class LoadBalancer:
         self._servers = list(servers)
         self._open: dict[str, set[asyncio.StreamWriter]] = {}
 
-    async def start(self) -> asyncio.Server:
-        """Listen."""
-        return await asyncio.start_server(self._serve, "127.0.0.1", LOCAL_API_PORT)
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen; connections that are open at the end go on until one of their sides ends."""
+        listener = await asyncio.start_server(self._serve, "127.0.0.1", LOCAL_API_PORT)
+        try:
+            yield
+        finally:
+            listener.close()  # not waited for: since Python 3.12 that lasts as long as any client
 
     def update(self, servers: Sequence[str]) -> None:
         """Take the servers that there are now; connections to others are closed, and come anew."""

@@ -172,10 +172,9 @@ async def _serve(children: Children, config: ServerConfig, place: Place, secret:
     await children.start("kube-controller-manager", control_plane.kube_controller_manager(config, CONTROLLER))
     if config.scheduler:
         await children.start("kube-scheduler", control_plane.kube_scheduler(config, SCHEDULER))
-    balancer = await LoadBalancer([_LOCAL]).start()
-    log.info("k3s is up and running")
-    service.notify("READY=1")
-    async with balancer:
+    async with LoadBalancer([_LOCAL]).listening():
+        log.info("k3s is up and running")
+        service.notify("READY=1")
         await _start_node(children, config, api, name)
         await _start_controllers(children, config, api)
         await children.unless_one_ends(asyncio.Event().wait())
