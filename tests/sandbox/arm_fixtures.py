@@ -121,22 +121,28 @@ def _lower(headers: Any) -> dict[str, str]:
 
 
 @contextmanager
-def serving(app: Any, directory: Path) -> Iterator[tuple[str, Path]]:
-    """Serve an ASGI application over TLS on a free port; gives its address and its CA's file."""
-    authority = tls.new_authority("test")
-    certificate, key = tls.issue(authority, ["localhost", "127.0.0.1"], directory, "arm")
-    ca_file = directory / "ca.pem"
-    ca_file.write_text(authority.pem)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = WebServer(app, certificate, key)
+def running(server: WebServer, listener: socket.socket) -> Iterator[None]:
+    """Run a server in a thread."""
     thread = threading.Thread(target=lambda: asyncio.run(server.serve_on(listener)))
     thread.start()
     try:
-        yield f"https://localhost:{listener.getsockname()[1]}", ca_file
+        yield
     finally:
         server.stop()
         thread.join()
         listener.close()
+
+
+@contextmanager
+def serving(app: Any, directory: Path) -> Iterator[tuple[str, Path]]:
+    """Serve an ASGI application over TLS on a free port; gives its address and its CA's file."""
+    authority = tls.new_authority("test")
+    certificate = tls.issue(authority, ["localhost", "127.0.0.1"], directory, "arm")
+    ca_file = directory / "ca.pem"
+    ca_file.write_text(authority.pem)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with running(WebServer(app, *certificate), listener):
+        yield f"https://localhost:{listener.getsockname()[1]}", ca_file
 
 
 @contextmanager

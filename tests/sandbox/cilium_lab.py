@@ -1,23 +1,11 @@
 """Two clusters of a node each, with Cilium by HelmChart, in one network whose routes a test may change."""
 
-import asyncio
 import base64
 import copy
 import json
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from sandbox import mirror, tls
-from sandbox.fabric import names
 from sandbox.fabric.model import UserDefinedRoute
-from sandbox.fabric.sockets import listen_in_namespace
-from sandbox.faults.faults import Faults
-from sandbox.instance import MIRROR_NAME, Instance
-from sandbox.web import WebServer
 from tests.sandbox.cilium_values import GOOD
 from tests.sandbox.fabric_lab import group, route, rule, virtual_network
 from tests.sandbox.k3s_lab import K3sLab, Kubectl
@@ -50,23 +38,6 @@ class CiliumLab(K3sLab):
     def _interface(self, machine: str) -> Any:
         interface = self.lab.forwarding(machine)
         return type(interface)(**vars(interface) | {"public_address": self.lab.public(int(machine[1:]))})
-
-
-@contextmanager
-def mirror_of(instance: Instance, folder: Path) -> Iterator[str]:
-    """Serve the mirror where machines find it; yields what it is trusted by."""
-    authority = tls.new_authority(instance.mark)
-    names_of_mirror = [MIRROR_NAME, str(instance.mirror_address)]
-    certificate = tls.issue(authority, names_of_mirror, folder, "mirror")
-    server = WebServer(mirror.app(folder / "artifacts", Faults(time.monotonic)), *certificate)
-    listener = listen_in_namespace(names.edge(instance), str(instance.mirror_address), 443)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve_on(listener)))
-    thread.start()
-    try:
-        yield authority.pem
-    finally:
-        server.stop()
-        thread.join()
 
 
 def helm_chart(machine: str, lab: CiliumLab, mirror_ca: str, **changes: Any) -> str:

@@ -20,9 +20,9 @@ from tests.sandbox.cilium_lab import (
     CiliumLab,
     helm_chart,
     mesh_status,
-    mirror_of,
 )
 from tests.sandbox.k3s_lab import MIRROR_CA, Kubectl
+from tests.sandbox.mirror_fixtures import mirror_for_machines
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 
@@ -99,7 +99,7 @@ def clusters(
     folder = tmp_path_factory.mktemp("clusters")
     Fabric(instance).apply(Network())  # the mirror listens at its edge
     try:
-        with mirror_of(instance, folder) as mirror_ca:
+        with mirror_for_machines(instance, folder) as mirror_ca:
             lab = CiliumLab(instance, list(CLUSTERS), mirror_ca)
             lab.route_pods({})
             start = partial(bring_up, lab, mirror_ca, folder)

@@ -4,27 +4,21 @@ import gzip
 import hashlib
 import io
 import json
-import ssl
 import tarfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox import mirror
 from sandbox.faults.faults import Faults
 from sandbox.faults.kinds import Mirror
 from sandbox.images import catalogue
 from sandbox.images.image import CONFIG, LAYER, MANIFEST, Image
-from tests.sandbox.arm_fixtures import serving
+from tests.sandbox.mirror_fixtures import Fetch, mirror_client
 
 COCKROACH = "/v2/cockroachdb/cockroach/manifests/v26.2.2?ns=docker.io"
-Answer = tuple[int, dict[str, str], bytes]
-Fetch = Callable[..., Answer]
 
 
 @pytest.fixture
@@ -34,19 +28,8 @@ def faults() -> Faults:
 
 @pytest.fixture
 def fetch(tmp_path: Path, faults: Faults) -> Iterator[Fetch]:
-    with serving(mirror.app(tmp_path / "cache", faults), tmp_path) as (address, ca_file):
-        context = ssl.create_default_context(cafile=str(ca_file))
-
-        def fetched(path: str, method: str = "GET") -> Answer:
-            request = urllib.request.Request(f"{address}{path}", method=method)  # noqa: S310
-            try:
-                with urllib.request.urlopen(request, context=context) as answer:  # noqa: S310
-                    return answer.status, dict(answer.headers), answer.read()
-            except urllib.error.HTTPError as refused:
-                with refused:
-                    return refused.code, dict(refused.headers), refused.read()
-
-        yield fetched
+    with mirror_client(tmp_path, faults) as asked:
+        yield asked
 
 
 def pulled(fetch: Fetch, path: str) -> tuple[dict[str, Any], dict[str, Any], tarfile.TarFile]:

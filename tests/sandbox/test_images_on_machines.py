@@ -1,30 +1,23 @@
 """Images on a real machine: pulled by containerd from the mirror, run by runc."""
 
-import asyncio
 import base64
 import io
 import json
 import tarfile
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sandbox import mirror, tls
-from sandbox.fabric import names
 from sandbox.fabric import removal as fabric_removal
-from sandbox.fabric.sockets import listen_in_namespace
-from sandbox.faults.faults import Faults
 from sandbox.instance import Instance
 from sandbox.kubernetes import binaries
 from sandbox.machines import removal as machines_removal
-from sandbox.web import WebServer
 from tests.sandbox.cockroach_fixtures import CLIENT, SERVER, Authority
 from tests.sandbox.fabric_lab import eventually
 from tests.sandbox.machine_lab import MachineLab, Shell
+from tests.sandbox.mirror_fixtures import mirror_for_machines
 
 pytestmark = pytest.mark.machines
 
@@ -48,15 +41,10 @@ def shell(instance: Instance, base_image: Path, tmp_path_factory: pytest.TempPat
     fabric_removal.remove_everything(instance)
     lab = MachineLab(instance, ["a4"])
     lab.machines.boot(lab.spec("a4"))
-    authority, directory = tls.new_authority("test"), tmp_path_factory.mktemp("mirror")
-    app = mirror.app(directory, Faults(time.monotonic))
-    server = WebServer(app, *tls.issue(authority, [str(instance.mirror_address)], directory, "mirror"))
-    listener = listen_in_namespace(names.edge(instance), str(instance.mirror_address), 443)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve_on(listener)))
-    thread.start()
+    directory = tmp_path_factory.mktemp("mirror")
     try:
-        with lab.shell("a4") as opened:
-            place(opened, "/etc/containerd/ca.pem", authority.pem)
+        with mirror_for_machines(instance, directory) as ca, lab.shell("a4") as opened:
+            place(opened, "/etc/containerd/ca.pem", ca)
             hosts = HOSTS.format(address=instance.mirror_address)
             place(opened, "/etc/containerd/certs.d/_default/hosts.toml", hosts)
             opened.run("sudo systemctl start containerd")
@@ -64,9 +52,6 @@ def shell(instance: Instance, base_image: Path, tmp_path_factory: pytest.TempPat
                 pull(opened, image)
             yield opened
     finally:
-        server.stop()
-        thread.join()
-        listener.close()
         machines_removal.remove_everything(instance)
         fabric_removal.remove_everything(instance)
 

@@ -3,30 +3,22 @@
 One cluster for the whole module; tests that take something away put it back.
 """
 
-import asyncio
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from sandbox import mirror, tls
-from sandbox.fabric import names
 from sandbox.fabric import removal as fabric_removal
 from sandbox.fabric.fabric import Fabric
 from sandbox.fabric.model import Network
-from sandbox.fabric.sockets import listen_in_namespace
-from sandbox.faults.faults import Faults
 from sandbox.instance import Instance
 from sandbox.kubernetes import binaries
 from sandbox.machines import removal as machines_removal
-from sandbox.web import WebServer
 from tests.sandbox.k3s_lab import TOKEN, K3sLab, Kubectl, write
+from tests.sandbox.mirror_fixtures import mirror_for_machines
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(1200)]
 
@@ -47,23 +39,6 @@ spec:
 MANIFEST = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: deployed}\ndata: {by: k3s}\n"
 
 
-@contextmanager
-def serving_mirror(instance: Instance, directory: Path) -> Iterator[str]:
-    """Serve the artifact mirror at its address; gives its CA."""
-    authority = tls.new_authority("test")
-    pair = tls.issue(authority, [str(instance.mirror_address)], directory, "mirror")
-    server = WebServer(mirror.app(directory / "cache", Faults(time.monotonic)), *pair)
-    listener = listen_in_namespace(names.edge(instance), str(instance.mirror_address), 443)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve_on(listener)))
-    thread.start()
-    try:
-        yield authority.pem
-    finally:
-        server.stop()
-        thread.join()
-        listener.close()
-
-
 @pytest.fixture(scope="module")
 def lab(instance: Instance, base_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[K3sLab]:
     """Three servers, two of which join at the same time, an agent, and a machine where nothing runs yet."""
@@ -73,7 +48,7 @@ def lab(instance: Instance, base_image: Path, tmp_path_factory: pytest.TempPathF
     Fabric(instance).apply(Network())  # the edge must be there for the mirror to listen in
     directory = tmp_path_factory.mktemp("lab")
     try:
-        with serving_mirror(instance, directory) as ca:
+        with mirror_for_machines(instance, directory) as ca:
             made = K3sLab(instance, [*SERVERS, AGENT, SPARE], ca)
             bring_up(made)
             kubectl = made.kubectl("a4", directory)
