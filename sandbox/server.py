@@ -36,7 +36,7 @@ def main(instance: Instance, ready: int) -> None:
     arm_listener = _listen(instance.arm_port)  # first: another daemon's fabric is not to be touched
     fabric = Fabric(instance)
     fabric.apply(Network())  # the edge must be there for the mirror to listen in
-    authority = tls.new_authority(instance.mark)
+    authority = tls.new_authority(f"{instance.mark} certificate authority")
     card = Card.new(
         instance,
         client_secret=secrets.token_urlsafe(32),

@@ -43,7 +43,7 @@ REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
     "docker.io/rancher/klipper-helm": _image(
         "Helm and klipper-helm",
         {"entry": "cluster.helm.program"},
-        (*_BASE, "cluster/helm", "cilium/chart"),
+        (*_BASE, "cluster/helm", "cilium/chart", "tls.py"),
     ),
     "docker.io/rancher/mirrored-coredns-coredns": _image(
         "CoreDNS", {"coredns": "cluster.coredns.program"}, (*_BASE, "cluster/coredns")

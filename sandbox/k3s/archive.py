@@ -6,7 +6,7 @@ from pathlib import Path
 from sandbox import zipapp
 
 CHECKSUMS = "sha256sum-amd64.txt"
-_CONTENTS = ("k3s", "cluster")
+_CONTENTS = ("k3s", "cluster", "tls.py")
 _MAIN = """import sys
 
 from sandbox.k3s.commands import main

@@ -4,23 +4,18 @@ Names, organisations and files are those of k3s. Source: pkg/daemons/control/dep
 """
 
 import datetime
+import time
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 
+from sandbox import tls
 from sandbox.k3s import paths
 from sandbox.k3s.config import ServerConfig
+from sandbox.tls import DIALS, SERVES, Authority, PrivateKey
 
 AUTHORITIES = {
     "server-ca": "k3s-server-ca",
@@ -30,9 +25,7 @@ AUTHORITIES = {
     "etcd/peer-ca": "etcd-peer-ca",
 }
 SERVICE_ACCOUNT_KEY = "service.key"
-_CA_DAYS = 3650
-_LEAF_DAYS = 365
-_SERVES, _DIALS = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+_CA_LIFETIME = datetime.timedelta(days=3650)
 
 
 class Leaf(NamedTuple):
@@ -42,7 +35,7 @@ class Leaf(NamedTuple):
     authority: str
     name: str
     organization: str = ""
-    uses: tuple[x509.ObjectIdentifier, ...] = (_DIALS,)
+    uses: tuple[x509.ObjectIdentifier, ...] = (DIALS,)
     alternatives: tuple[str, ...] = ()
 
 
@@ -54,19 +47,10 @@ def make_authorities() -> dict[str, str]:
     """
     files = {}
     for file, name in AUTHORITIES.items():
-        key = ec.generate_private_key(ec.SECP256R1())
-        stamp = int(_now().timestamp())
-        subject = _subject(f"{name}@{stamp}")
-        certificate = (
-            _builder(subject, subject, key.public_key(), _CA_DAYS)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(_usage(signs=True), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        files[f"{file}.crt"] = certificate.public_bytes(Encoding.PEM).decode()
-        files[f"{file}.key"] = _pem(key)
-    files[SERVICE_ACCOUNT_KEY] = _pem(rsa.generate_private_key(65537, 2048))
+        authority = tls.new_authority(f"{name}@{int(time.time())}", _CA_LIFETIME)
+        files[f"{file}.crt"] = authority.pem
+        files[f"{file}.key"] = _key_pem(authority.key)
+    files[SERVICE_ACCOUNT_KEY] = _key_pem(rsa.generate_private_key(65537, 2048))
     return files
 
 
@@ -82,13 +66,13 @@ def leaves(config: ServerConfig) -> Iterable[Leaf]:
     yield Leaf("client-kubelet", "client-ca", f"system:node:{config.node.node_name}", "system:nodes")
     yield Leaf("client-auth-proxy", "request-header-ca", "system:auth-proxy")
     yield Leaf(
-        "serving-kube-apiserver", "server-ca", "kube-apiserver", uses=(_SERVES,), alternatives=_names(config)
+        "serving-kube-apiserver", "server-ca", "kube-apiserver", uses=(SERVES,), alternatives=_names(config)
     )
     yield Leaf(
-        "etcd/server-client", "etcd/server-ca", "etcd-server", uses=(_SERVES, _DIALS), alternatives=local
+        "etcd/server-client", "etcd/server-ca", "etcd-server", uses=(SERVES, DIALS), alternatives=local
     )
     yield Leaf(
-        "etcd/peer-server-client", "etcd/peer-ca", "etcd-peer", uses=(_SERVES, _DIALS), alternatives=local
+        "etcd/peer-server-client", "etcd/peer-ca", "etcd-peer", uses=(SERVES, DIALS), alternatives=local
     )
     yield Leaf("etcd/client", "etcd/server-ca", "etcd-client")
 
@@ -101,10 +85,12 @@ def issue(config: ServerConfig, authorities: dict[str, str]) -> dict[str, str]:
     """
     files = {}
     for leaf in leaves(config):
-        key = ec.generate_private_key(ec.SECP256R1())
         ca = authorities[f"{leaf.authority}.crt"]
-        files[f"{leaf.file}.crt"] = _sign(leaf, key, ca, authorities[f"{leaf.authority}.key"]) + ca
-        files[f"{leaf.file}.key"] = _pem(key)
+        authority = Authority.read(ca.encode(), authorities[f"{leaf.authority}.key"].encode())
+        key, subject = tls.new_key(), tls.common_name(leaf.name, leaf.organization)
+        certificate = authority.sign(subject, key.public_key(), names=leaf.alternatives, uses=leaf.uses)
+        files[f"{leaf.file}.crt"] = tls.pem(certificate) + ca
+        files[f"{leaf.file}.key"] = _key_pem(key)
     return files
 
 
@@ -129,66 +115,5 @@ def _names(config: ServerConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _sign(leaf: Leaf, key: ec.EllipticCurvePrivateKey, ca: str, ca_key: str) -> str:
-    authority = x509.load_pem_x509_certificate(ca.encode())
-    signer = load_pem_private_key(ca_key.encode(), password=None)
-    if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise TypeError("the authorities of k3s have elliptic-curve keys")
-    builder = (
-        _builder(_subject(leaf.name, leaf.organization), authority.subject, key.public_key(), _LEAF_DAYS)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-        .add_extension(_usage(signs=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(leaf.uses), critical=False)
-    )
-    if leaf.alternatives:
-        names = x509.SubjectAlternativeName([_general(name) for name in leaf.alternatives])
-        builder = builder.add_extension(names, critical=False)
-    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(_now() - datetime.timedelta(minutes=5))  # clocks of nodes differ
-        .not_valid_after(_now() + datetime.timedelta(days=days))
-    )
-
-
-def _subject(name: str, organization: str = "") -> x509.Name:
-    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
-    if organization:
-        attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
-    return x509.Name(attributes)
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True, content_commitment=False, key_encipherment=not signs,
-        data_encipherment=False, key_agreement=False, key_cert_sign=signs, crl_sign=signs,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
-
-
-def _general(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
-    form = PrivateFormat.TraditionalOpenSSL
-    return key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _key_pem(key: PrivateKey) -> str:
+    return tls.key_pem(key, PrivateFormat.TraditionalOpenSSL)

@@ -117,7 +117,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the certificates of the server and of a client of cluster eastus."""
     authority = certificates.given(GOOD["tls"]["ca"]["cert"], GOOD["tls"]["ca"]["key"])
     for role, names in (("server", ("*.mesh.cilium.io",)), ("client", ())):
-        for name, content in authority.issue(role, 1, names).items():
+        for name, content in certificates.issue(authority, role, 1, names).items():
             (tmp_path / f"{role}-{name}").write_bytes(base64.b64decode(content))
     return tmp_path
 

@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from sandbox.cilium.chart import VERSION, certificates
-from sandbox.cilium.chart.certificates import Authority
 from sandbox.cilium.chart.values import check, remote_clusters
 from sandbox.cluster.helm.values import Refused
 from sandbox.cluster.kubernetes_api import Object
+from sandbox.tls import Authority
 
 AGENT_IMAGE = f"quay.io/cilium/cilium:v{VERSION}"
 MESH_IMAGE = f"quay.io/cilium/clustermesh-apiserver:v{VERSION}"
@@ -229,12 +229,12 @@ def _mesh_certificates(values: Object, namespace: str, authority: Authority) -> 
     )  # fmt: skip
     cluster = values["cluster"]["name"]
     data = {
-        "cilium-ca": authority.secret,
-        "clustermesh-apiserver-server-cert": authority.issue(
-            "clustermesh-apiserver.cilium.io", days, tuple(dict.fromkeys(names))
+        "cilium-ca": certificates.secret(authority),
+        "clustermesh-apiserver-server-cert": certificates.issue(
+            authority, "clustermesh-apiserver.cilium.io", days, tuple(dict.fromkeys(names))
         ),
-        "clustermesh-apiserver-remote-cert": authority.issue(f"remote-{cluster}", days),
-        "clustermesh-apiserver-local-cert": authority.issue(f"local-{cluster}", days),
+        "clustermesh-apiserver-remote-cert": certificates.issue(authority, f"remote-{cluster}", days),
+        "clustermesh-apiserver-local-cert": certificates.issue(authority, f"local-{cluster}", days),
     }
     return [
         {
