@@ -18,7 +18,7 @@ from roachmesh.render import markdown
 from tasks.belongings import show_belongings
 from tasks.deployment import Deployment
 from tasks.drift import show_foreseen
-from tasks.preflight import read_operators
+from tasks.preflight import judge_fixed_fields, read_operators
 from tasks.report import show_plan
 from tasks.resource_group import read_resource_group
 
@@ -43,9 +43,12 @@ def approve_deployment(deployment: Deployment) -> None:
     """Show the plan and what it would change, and wait for somebody's approval.
 
     Raises:
+        InvalidTopology: what stands cannot become what the topology says.
         NotApproved: it was rejected, or nobody can be asked.
     """
-    deployment = deployment.operated_from(read_operators(deployment, read_resource_group(deployment)))
+    existing = read_resource_group(deployment)
+    judge_fixed_fields(deployment, existing)
+    deployment = deployment.operated_from(read_operators(deployment, existing))
     show_plan(deployment)
     findings = show_foreseen(deployment)
     question = (

@@ -19,7 +19,7 @@ from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
 from tasks.keys import ensure_certificates, ensure_kubernetes_secrets, ensure_ssh_key
 from tasks.overlap import only_run
-from tasks.preflight import read_operators
+from tasks.preflight import judge_fixed_fields, read_operators
 from tasks.report import show_card, show_plan
 from tasks.resource_group import ensure_resource_group, read_resource_group
 from tasks.resume import read_results_key
@@ -29,7 +29,7 @@ def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
     machines = sum(node.role == "vm" for node in plan.nodes)
-    count = 12 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
+    count = 13 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
     return count + 2 + regions + machines if clusters else count
 
 
@@ -57,6 +57,7 @@ def deploy(
 
     with RunPage(deployment.plan, count_tasks(deployment.plan)) as page, only_run(deployment, page.finish):
         existing = read_resource_group(deployment)
+        judge_fixed_fields(deployment, existing)
         deployment = deployment.operated_from(read_operators(deployment, existing))
         show_plan(deployment)
 

@@ -9,6 +9,12 @@ TAG_OPERATOR = "roachmesh-operator"
 TAG_HOST_KEY = "roachmesh-host-key"
 TAG_SSH_KEY = "roachmesh-ssh-key"
 
+# Tags on a machine: as what it was made.
+TAG_ROLE = "roachmesh-role"
+TAG_PODS = "roachmesh-pods"
+TAG_SERVICES = "roachmesh-services"
+TAG_CLUSTER_ID = "roachmesh-cluster-id"
+
 
 def resource_group(topology: str) -> str:
     """Name the resource group that holds everything of a topology."""

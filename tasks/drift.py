@@ -17,7 +17,7 @@ from tasks.deployment import Deployment
 from tasks.engine import always
 from tasks.k3s import read_pod_routes
 from tasks.machines import power_state
-from tasks.preflight import read_operators
+from tasks.preflight import judge_fixed_fields, read_operators
 from tasks.report import show_once
 from tasks.resource_group import list_resources, read_resource_group
 
@@ -88,10 +88,12 @@ def foresee(plan: Plan, credentials: str) -> list[Finding]:
 
     Raises:
         NotOurs: a resource group of that name exists and was not made by this topology.
+        InvalidTopology: what stands cannot become what the topology says.
     """
     deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
-    operators = read_operators.fn(deployment, read_resource_group.fn(deployment))
-    deployment = deployment.operated_from(operators)
+    existing = read_resource_group.fn(deployment)
+    judge_fixed_fields.fn(deployment, existing)
+    deployment = deployment.operated_from(read_operators.fn(deployment, existing))
     return survey_all(deployment)
 
 

@@ -11,7 +11,7 @@ from roachmesh.errors import Permanent
 from roachmesh.outcome import Outcome
 from tasks.deployment import Deployment, has_block
 from tasks.engine import always
-from tasks.resource_group import find_group, machine_names
+from tasks.resource_group import find_group, read_machine_tags
 
 
 @always("SSH key {deployment.plan.topology}")
@@ -35,7 +35,7 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
     what = "certificate authority"
     if has_block(Certificates, deployment.plan.topology):
         return Outcome(what=what, change="unchanged")
-    machines = len(machine_names(deployment)) if find_group(deployment) else 0
+    machines = len(read_machine_tags(deployment)) if find_group(deployment) else 0
     if machines:
         raise Permanent(
             f"Prefect has no block certificates/{deployment.plan.topology}, "
@@ -59,7 +59,7 @@ def ensure_kubernetes_secrets(deployment: Deployment) -> Outcome:
     if has_block(KubernetesSecrets, deployment.plan.topology):
         return Outcome(what=what, change="unchanged")
     planned = {node.name for region in deployment.plan.clusters for node in region.nodes}
-    existing = machine_names(deployment) if find_group(deployment) else ()
+    existing = read_machine_tags(deployment) if find_group(deployment) else ()
     machines = planned.intersection(existing)
     if machines:
         raise Permanent(

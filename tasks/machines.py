@@ -3,7 +3,7 @@
 from typing import Any
 
 from blocks.logger import logger
-from roachmesh import drift, names, ssh_keys
+from roachmesh import drift, fixed_fields, names, ssh_keys
 from roachmesh.errors import NotDeployed, ReplaceMachine
 from roachmesh.inventory import Body, Resource, provisioning
 from roachmesh.outcome import Outcome
@@ -140,8 +140,8 @@ def wait_until_reachable(deployment: Deployment, machine: Machine) -> None:
 def _create(deployment: Deployment, region: RegionPlan, node: Node, resource: Resource) -> Machine:
     """Write a new machine with its host key: the private half in custom data, the public one in a tag.
 
-    Another tag names the key that opens it. The group is looked at once more: two servers that both
-    found none have both made it, and only the one whose key it names may go on.
+    Another tag names the key that opens it, others as what it is made. The group is looked at once more:
+    two servers that both found none have both made it, and only the one whose key it names may go on.
     """
     find_group(deployment)
     host_key = ssh_keys.generate()
@@ -152,6 +152,7 @@ def _create(deployment: Deployment, region: RegionPlan, node: Node, resource: Re
             **resource.body["tags"],
             names.TAG_HOST_KEY: host_key.public,
             names.TAG_SSH_KEY: deployment.ssh_key_fingerprint,
+            **fixed_fields.tags(region, node),
         },
         "properties": {**resource.body["properties"], "osProfile": first_boot},
     }

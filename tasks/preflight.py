@@ -4,10 +4,11 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 import requests
 
-from roachmesh.errors import Permanent, Transient
+from roachmesh import fixed_fields
+from roachmesh.errors import InvalidTopology, Permanent, Transient
 from tasks.deployment import Deployment, load_credentials
 from tasks.engine import always
-from tasks.resource_group import ResourceGroup
+from tasks.resource_group import ResourceGroup, read_machine_tags
 
 ASK_TIMEOUT_S = 10
 
@@ -28,6 +29,22 @@ def read_operators(deployment: Deployment, existing: ResourceGroup | None) -> tu
     if existing and existing.operators:
         return existing.operators
     return (IPv4Network(_own_public_address(deployment)),)
+
+
+@always("fields that are fixed")
+def judge_fixed_fields(deployment: Deployment, existing: ResourceGroup | None) -> None:
+    """Let no topology pass that would turn machines or clusters that stand into what they cannot become.
+
+    Raises:
+        InvalidTopology: naming the fields, and what to write.
+    """
+    lines = fixed_fields.changes(deployment.plan.regions, read_machine_tags(deployment)) if existing else ()
+    if lines:
+        raise InvalidTopology(
+            "\n".join(lines),
+            advice="That is fixed once a region stands, and nothing was changed. "
+            "For something else make another region, or destroy the topology.",
+        )
 
 
 def _own_public_address(deployment: Deployment) -> IPv4Address:

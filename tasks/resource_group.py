@@ -60,7 +60,7 @@ def find_group(deployment: Deployment) -> Body | None:
         return None
     require_ours(deployment, found, resource)
     if names.TAG_SSH_KEY not in found["tags"] and deployment.ssh_key_fingerprint is None:
-        machines = len(machine_names(deployment))  # no mark: first made by a version of 2026-11 or before
+        machines = len(read_machine_tags(deployment))  # no mark: first made by a version of 2026-11 or before
         if machines:
             message = f"it has {machines} machines, and there is no SSH key for them here."
             raise deployed_elsewhere(deployment, message, where=resource.label)
@@ -130,9 +130,10 @@ def _forget_key(deployment: Deployment, group: Body) -> None:
     write(deployment, deployment.inventory.resource_group(), body)
 
 
-def machine_names(deployment: Deployment) -> list[str]:
-    """Name the machines in the resource group, whosoever they are."""
-    return [one["name"] for one in list_resources(deployment) if one["type"] == VIRTUAL_MACHINE]
+def read_machine_tags(deployment: Deployment) -> dict[str, dict[str, str]]:
+    """Read the tags of the machines in the resource group, whosoever they are, by their names."""
+    machines = [one for one in list_resources(deployment) if one["type"] == VIRTUAL_MACHINE]
+    return {one["name"]: one.get("tags") or {} for one in machines}
 
 
 def list_resources(deployment: Deployment) -> list[dict[str, Any]]:

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from roachmesh import names
-from roachmesh.errors import NotOurs, ReplaceMachine
+from roachmesh import names, topology
+from roachmesh.errors import InvalidTopology, NotOurs, ReplaceMachine
 from roachmesh.inventory import PodRoute
 from roachmesh.outcome import Outcome
-from roachmesh.plan import RegionPlan
+from roachmesh.plan import RegionPlan, make_plan
 from tasks.deployment import Deployment
+from tasks.drift import foresee
 from tasks.machines import (
     Machine,
     ensure_availability_set,
@@ -28,6 +29,7 @@ from tasks.network import (
     ensure_virtual_network,
 )
 from tasks.peering import ensure_peering
+from tasks.preflight import judge_fixed_fields
 from tasks.resource_group import delete_resource_group, ensure_resource_group, read_resource_group
 from tests.flows.conftest import EVERYBODY, OPERATORS, Cloud
 
@@ -194,6 +196,23 @@ def test_a_machine_is_never_written_again_but_reported(cloud: Cloud) -> None:
     def change() -> None:
         with pytest.raises(ReplaceMachine, match="vmSize: 'Standard_D4s_v5', wanted 'Standard_D8s_v5'"):
             region.machine()
+
+    assert cloud.writes_during(change) == []
+
+
+def test_another_range_of_pods_is_refused_before_anything_is_changed(cloud: Cloud) -> None:
+    region = stage(cloud, "fixed", {**EASTUS, "platform": "k3s", "pods": "10.10.0.0/16"})
+    region.machine()
+    existing = read_resource_group.fn(region.deployment)
+    judge_fixed_fields.fn(region.deployment, existing)
+    other = {"name": "fixed", "regions": [{**EASTUS, "platform": "k3s", "pods": "10.12.0.0/16"}]}
+    changed = region.deployment.model_copy(update={"plan": make_plan(topology.parse(other))})
+
+    def change() -> None:
+        with pytest.raises(InvalidTopology, match=r"regions\[0\].pods: .* write `pods: 10.10.0.0/16`"):
+            judge_fixed_fields.fn(changed, existing)
+        with pytest.raises(InvalidTopology):
+            foresee(changed.plan, changed.credentials)
 
     assert cloud.writes_during(change) == []
 
