@@ -16,15 +16,13 @@ class Artifact(BaseModel, frozen=True):
     """An executable to download.
 
     Attributes:
-        file: The name of the file that is downloaded.
-        url: Where it is.
+        url: Where the file is that is downloaded.
         checksums_url: Where its checksum is, in a line that names it, or in the only line.
         sha256: Its checksum, if that is pinned.
         member: The executable's path in the file, if that is an archive.
         ca_pem: Certificates to trust instead of the public ones.
     """
 
-    file: str
     url: str
     checksums_url: str
     sha256: str | None
@@ -87,7 +85,6 @@ class Artifacts(Block):
         name = f"cockroach-{version}.linux-amd64"
         url = f"{self._root(COCKROACHDB_HOST)}/{name}.tgz"
         return Artifact(
-            file=f"{name}.tgz",
             url=url,
             checksums_url=f"{url}.sha256sum",
             sha256=self.sha256.get(f"{name}.tgz"),
@@ -99,7 +96,6 @@ class Artifacts(Block):
         """Find k3s for Linux on x86-64."""
         release = f"{self._root(K3S_RELEASES)}/{quote(version)}"
         return Artifact(
-            file="k3s",
             url=f"{release}/k3s",
             checksums_url=f"{release}/sha256sum-amd64.txt",
             sha256=self.sha256.get(f"k3s-{version}"),

@@ -63,11 +63,7 @@ def _let_the_worker_finish(run: FlowRun) -> None:
     It comes up to 10 s after the first one. Source: measured with Prefect 3.8.8.
     """
     ended = run.state.timestamp if run.state else datetime.now(UTC)
-
-    def is_said() -> bool | None:
-        return datetime.now(UTC) - ended > LAST_WORD or None
-
-    wait_until(is_said, what="the worker's last word", timeout_s=60)
+    wait_until(lambda: datetime.now(UTC) - ended > LAST_WORD, what="the worker's last word", timeout_s=60)
 
 
 def _find(client: SyncPrefectClient, wanted: str) -> FlowRun:

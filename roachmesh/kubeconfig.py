@@ -25,10 +25,10 @@ class Access:
 
 @dataclass(frozen=True)
 class Context:
-    """A cluster as `kubectl --context` knows it; the API is at each of the addresses."""
+    """A cluster as `kubectl --context` knows it, by one of its servers."""
 
     name: str
-    addresses: Sequence[IPv4Address]
+    address: IPv4Address
     access: Access
 
 
@@ -65,7 +65,7 @@ def document(contexts: Sequence[Context]) -> dict[str, Any]:
             {
                 "name": one.name,
                 "cluster": {
-                    "server": api_url(one.addresses[0]),
+                    "server": api_url(one.address),
                     "certificate-authority-data": _encoded(one.access.ca),
                 },
             }

@@ -103,11 +103,6 @@ class RegionPlan(Model):
         return tuple(node for node in self.nodes if node.role == "server")
 
     @property
-    def agents(self) -> tuple[Node, ...]:
-        """The nodes that are k3s agents."""
-        return tuple(node for node in self.nodes if node.role == "agent")
-
-    @property
     def members(self) -> tuple[Member, ...]:
         """The region's nodes of the database, one for each machine."""
         if self.cluster is None:

@@ -46,7 +46,7 @@ def ensure_cilium(deployment: Deployment, region: RegionPlan) -> Outcome:
     )
     # k3s makes the kind HelmChart known a moment after its API answers.
     wait_until(
-        lambda: True if api.offers(CHART) else None,
+        lambda: api.offers(CHART),
         what=f"the Helm controller of {region.name}",
         timeout_s=KNOWN_TIMEOUT_S,
     )
@@ -94,7 +94,7 @@ def wait_for_cilium(deployment: Deployment, region: RegionPlan) -> None:
     """
     api = kubernetes(deployment, region)
 
-    def rolled_out() -> bool | None:
+    def rolled_out() -> bool:
         _require_installed(api)
         running = _running(api.read(DAEMON_SET, cilium.CHART, cilium.NAMESPACE))
         if running < len(region.nodes):
@@ -139,8 +139,8 @@ def _job(api: Kubernetes) -> Body | None:
     return api.read(JOB, f"helm-install-{cilium.CHART}", cilium.NAMESPACE)
 
 
-def _is_another(job: Body | None, former: Body) -> bool | None:
-    return True if job is not None and job["metadata"]["uid"] != former["metadata"]["uid"] else None
+def _is_another(job: Body | None, former: Body) -> bool:
+    return job is not None and job["metadata"]["uid"] != former["metadata"]["uid"]
 
 
 def _why_not(api: Kubernetes) -> str:

@@ -213,12 +213,12 @@ def _wait_until_running(cluster: Kubernetes, region: RegionPlan) -> None:
 
 
 def _wait_until_rolled_out(cluster: Kubernetes, region: RegionPlan, timeout_s: float) -> None:
-    def rolled_out() -> bool | None:
+    def rolled_out() -> bool:
         stateful_set = _stateful_set(cluster, region)
         if stateful_set and pods.is_rolled_out(stateful_set):
             return True
         _require(cluster, region, pods.is_ready)
-        return None
+        return False
 
     wait_until(
         rolled_out,

@@ -47,7 +47,7 @@ def wait_for_cluster_dns(deployment: Deployment, region: RegionPlan) -> None:
     """
     api = kubernetes(deployment, region)
 
-    def rolled_out() -> bool | None:
+    def rolled_out() -> bool:
         found = api.read(DEPLOYMENT, dns.COREDNS, dns.NAMESPACE) or {}
         status, wanted = found.get("status", {}), found.get("spec", {}).get("replicas", 1)
         current = status.get("observedGeneration", 0) >= found.get("metadata", {}).get("generation", 1)

@@ -27,7 +27,7 @@ def ensure_kubeconfig(deployment: Deployment) -> Outcome:
         contexts.append(
             kubeconfig.Context(
                 f"{deployment.plan.topology}-{region.name}",
-                [server.host.address for server in servers],
+                servers[0].host.address,
                 read_admin(deployment, servers),
             )
         )

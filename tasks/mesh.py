@@ -32,7 +32,7 @@ def wait_for_clustermesh(deployment: Deployment, region: RegionPlan) -> None:
         NotReadyYet: naming those that it is not connected to after 300 s.
     """
 
-    def all_connected() -> bool | None:
+    def all_connected() -> bool:
         lines = disconnected(deployment, region)
         if lines:
             raise KubernetesBusy("; ".join(lines))

@@ -54,8 +54,8 @@ def _delete_disconnected(deployment: Deployment, half: Resource) -> None:
 
 
 def _wait_until_connected(deployment: Deployment, half: Resource) -> None:
-    def is_connected() -> bool | None:
+    def is_connected() -> bool:
         found = read(deployment, half)
-        return True if found and found["properties"].get("peeringState") == "Connected" else None
+        return found is not None and found["properties"].get("peeringState") == "Connected"
 
     wait_until(is_connected, what=f"{half.label} Connected", timeout_s=CONNECT_TIMEOUT_S)

@@ -104,7 +104,7 @@ class Session:
             HostBusy: the download failed.
             HostFailed: its checksum is wrong, for instance.
         """
-        request = {**artifact.model_dump(exclude={"file"}), "target": target}
+        request = {**artifact.model_dump(), "target": target}
         return bool(self.program("install_binary", request, timeout_s=DOWNLOAD_TIMEOUT_S)["changed"])
 
     def ensure_service(self, unit: str, *, files: Sequence[str], restart: bool = True) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def wait_until(
     """Ask until there is an answer.
 
     Args:
-        check: Gives the answer, or None for "not yet"; a `Transient` error is a "not yet" with a reason.
+        check: Gives the answer, or None or False for "not yet"; a `Transient` error is one with a reason.
         what: What is waited for, as a sentence's subject: "SSH on crdb-eastus-1".
         timeout_s: Seconds after which to give up.
         every_s: Seconds between two questions.
@@ -36,7 +36,7 @@ def wait_until(
             answer = check()
         except Transient as exc:
             answer, last = None, exc
-        if answer is not None:
+        if answer is not None and answer is not False:
             return answer
         now = time.monotonic()
         if now - start > timeout_s:

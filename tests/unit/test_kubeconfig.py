@@ -8,8 +8,8 @@ import yaml
 from roachmesh.kubeconfig import Access, Context, document, merge, read_access
 
 ACCESS = Access(ca="ca", certificate="certificate", key="hush")
-EASTUS = Context("seed-eastus", (IPv4Address("203.0.113.7"), IPv4Address("203.0.113.8")), ACCESS)
-WESTUS = Context("seed-westus", (IPv4Address("203.0.113.9"),), ACCESS)
+EASTUS = Context("seed-eastus", IPv4Address("203.0.113.7"), ACCESS)
+WESTUS = Context("seed-westus", IPv4Address("203.0.113.9"), ACCESS)
 THEIRS: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Config",
@@ -60,7 +60,7 @@ def test_merging_keeps_what_is_theirs_and_never_switches_the_current_context() -
 
 def test_merging_again_replaces_our_own_entries() -> None:
     once = merge(THEIRS, document([EASTUS]))
-    moved = Context("seed-eastus", (IPv4Address("203.0.113.99"),), ACCESS)
+    moved = Context("seed-eastus", IPv4Address("203.0.113.99"), ACCESS)
 
     again = merge(once, document([moved]))
 

@@ -10,6 +10,12 @@ def test_the_first_answer_ends_the_wait() -> None:
     assert wait_until(lambda: next(answers), what="it", timeout_s=5, every_s=0) == "there"
 
 
+def test_no_is_no_answer_yet() -> None:
+    answers = iter([False, False, True])
+
+    assert wait_until(lambda: next(answers), what="it", timeout_s=5, every_s=0) is True
+
+
 def test_the_last_reason_is_told_when_the_time_is_over() -> None:
     def check() -> None:
         raise AzureBusy("still throttled")
