@@ -32,6 +32,8 @@ READY_TIMEOUT_S = 600.0  # the first time, images are downloaded
 # A region's nodes are restarted one after the other, or etcd would lose its quorum.
 _restarting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
+_apis: dict[str, Kubernetes] = {}  # by host key, which is a machine's and no other's
+
 
 @once("install k3s on {machine.host.name}")
 def ensure_k3s_installed(deployment: Deployment, machine: Machine) -> Outcome:
@@ -53,19 +55,18 @@ def ensure_k3s_installed(deployment: Deployment, machine: Machine) -> Outcome:
 
 def _files(deployment: Deployment, machine: Machine) -> list[File]:
     token = deployment.kubernetes_secrets().token_of(machine.node.region)
-    files: list[File] = [
+    mirror = deployment.artifact_source().images
+    ca_pem = (mirror.ca_pem if mirror else None) or ""
+    # Emptied where there is no mirror any more, since a file that is gone would restart nothing.
+    registries = k3s.registries(mirror.url, mirror.host, has_ca=bool(ca_pem)) if mirror else ""
+    return [
         (k3s.BINARY, None, "0755", "root"),
         (k3s.TOKEN, f"{token}\n", "0600", "root"),
         (_unit_path(machine), k3s.unit(machine.node), "0644", "root"),
         (k3s.NETWORKD, k3s.NETWORKD_DROP_IN, "0644", "root"),
+        (k3s.REGISTRIES, registries, "0600", "root"),
+        (k3s.MIRROR_CA, ca_pem, "0644", "root"),
     ]
-    mirror = deployment.artifact_source().images
-    if mirror:
-        text = k3s.registries(mirror.url, mirror.host, has_ca=bool(mirror.ca_pem))
-        files.append((k3s.REGISTRIES, text, "0600", "root"))
-        if mirror.ca_pem:
-            files.append((k3s.MIRROR_CA, mirror.ca_pem, "0644", "root"))
-    return files
 
 
 def _directories() -> list[tuple[str, str, str]]:
@@ -155,12 +156,16 @@ def _find_living(
 
 
 def api_of(deployment: Deployment, server: Machine) -> Kubernetes:
-    """Give the API of one server, and of no other.
+    """Give this process's client of one server's API, which asks no other server.
 
     Raises:
         KubernetesBusy: it has none (yet).
     """
-    return Kubernetes(server.node.region, [server.host.address], read_admin(deployment, [server]))
+    key = server.host.host_key
+    if key not in _apis:
+        admin = read_admin(deployment, [server])
+        _apis[key] = Kubernetes(server.node.region, [server.host.address], admin)
+    return _apis[key]
 
 
 def _cluster_id(deployment: Deployment, server: Machine) -> str:
@@ -186,7 +191,7 @@ def _forget_former(api: Kubernetes, machine: Machine) -> None:
     logger().info("the machine is new: deleting the Node of the one before")
     api.delete(NODE, name)
     wait_until(
-        lambda: True if api.read(NODE, name) is None else None,
+        lambda: api.read(NODE, name) is None,
         what=f"the end of the former Node {name}",
         timeout_s=FORGOTTEN_TIMEOUT_S,
         advice="Most of the region's servers must run to remove one.",
@@ -199,9 +204,7 @@ def _ensure_running(
     """Have a node running what was placed; a restarted one is Ready before the next is restarted."""
     host = session(deployment, machine.host)
     unit = k3s.service(machine.node)
-    files = [k3s.BINARY, k3s.CONFIG, k3s.TOKEN, _unit_path(machine)]
-    if deployment.artifact_source().images:
-        files.append(k3s.REGISTRIES)
+    files = [k3s.BINARY, k3s.CONFIG, k3s.TOKEN, k3s.REGISTRIES, _unit_path(machine)]
     what = f"{unit.removesuffix('.service')} of {region.name}"
     did = _run(host, unit, files, restart=False)
     if not did["stale"]:
@@ -212,7 +215,7 @@ def _ensure_running(
         _run(host, unit, files, restart=True)
         if was_ready:
             wait_until(
-                lambda: True if _is_ready(deployment, region, machine) else None,
+                lambda: _is_ready(deployment, region, machine),
                 what=f"{machine.host.name} Ready after its restart",
                 timeout_s=READY_TIMEOUT_S,
                 advice=f"See `journalctl -u {unit}` on the machine.",
@@ -227,9 +230,7 @@ def _run(host: Session, unit: str, files: Sequence[str], *, restart: bool) -> di
     except HostFailed as exc:
         active = ["systemctl", "is-active", "--quiet", unit]
         try:  # systemd tries again by itself
-            wait_until(
-                lambda: True if host.succeeds(active) else None, what=unit, timeout_s=RESTART_TIMEOUT_S
-            )
+            wait_until(lambda: host.succeeds(active), what=unit, timeout_s=RESTART_TIMEOUT_S)
         except NotReadyYet:
             raise exc from None
         logger().info("it did not start at first: %s", exc)
@@ -327,7 +328,7 @@ def wait_for_nodes(deployment: Deployment, region: RegionPlan) -> None:
     """
     api = kubernetes(deployment, region)
 
-    def all_ready() -> bool | None:
+    def all_ready() -> bool:
         nodes = {node["metadata"]["name"]: node for node in api.list(NODE)}
         missing = [_state(node.name, nodes.get(node.name)) for node in region.nodes]
         if any(missing):

@@ -12,21 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from roachmesh import certificates
+from roachmesh import certificates, topology
 from roachmesh.certificates import KeyPair
 from roachmesh.errors import KubernetesBusy, KubernetesRefused
-from roachmesh.kubeconfig import Access
+from roachmesh.kubeconfig import Access, Context, document
+from roachmesh.plan import make_plan
 from roachmesh.security_rules import KUBERNETES_PORT
+from tasks import hosts
+from tasks.deployment import Deployment
+from tasks.hosts import Host
+from tasks.k3s import _cluster_id
 from tasks.kubernetes import Kubernetes
+from tasks.machines import Machine
 
 AUTHORITY = certificates.make_authority("test", datetime.now(UTC))
-HERE, NOBODY = IPv4Address("127.77.0.1"), IPv4Address("127.77.0.2")
+HERE, NOBODY, THERE = (IPv4Address(f"127.77.0.{number}") for number in (1, 2, 3))
 POD = {"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["get"], "singularName": ""}
+NAMESPACE = {**POD, "name": "namespaces", "kind": "Namespace", "namespaced": False}
 DISCOVERY: dict[str, Any] = {
     "/version": {"major": "1", "minor": "36"},
     "/apis": {"kind": "APIGroupList", "groups": []},
-    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [POD]},
+    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [POD, NAMESPACE]},
 }
 PODS = "/api/v1/namespaces/default/pods"
 
@@ -117,6 +125,41 @@ def test_a_kind_that_the_cluster_does_not_know_yet_may_come(tmp_path: Path) -> N
         assert not cluster.offers("helm.cattle.io/v1/HelmChart")
         with pytest.raises(KubernetesBusy, match=r"does not know that \(yet\)"):
             cluster.read("helm.cattle.io/v1/HelmChart", "cilium", "kube-system")
+
+
+class Session:
+    """An SSH session to a machine that has a kubeconfig."""
+
+    is_open = True
+
+    def __init__(self) -> None:
+        self.text = yaml.safe_dump(document([Context("default", HERE, access())]))
+        self.commands: list[list[str]] = []
+
+    def run(self, command: list[str]) -> str:
+        self.commands.append(command)
+        return self.text
+
+
+def test_each_server_is_asked_itself_and_how_to_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(topology.DEFAULT)
+    deployment = Deployment(key="test", plan=plan)
+    servers, sessions = [], []
+    for node, address in zip(plan.nodes, (HERE, THERE), strict=False):
+        host = Host(name=node.name, address=address, host_key=f"the key of {node.name}")
+        servers.append(Machine(what=node.name, change="unchanged", node=node, host=host))
+        sessions.append(Session())
+        monkeypatch.setitem(hosts._sessions, host.host_key, sessions[-1])
+
+    def answer(uid: str) -> dict[str, tuple[int, Any]]:
+        return {"/api/v1/namespaces/kube-system": (200, {"metadata": {"uid": uid}})}
+
+    with api(HERE, answer("one"), tmp_path), api(THERE, answer("another"), tmp_path):
+        for _ in range(2):
+            assert [_cluster_id(deployment, server) for server in servers] == ["one", "another"]
+    assert [len(session.commands) for session in sessions] == [1, 1]
 
 
 def test_a_log_that_looks_like_json_stays_text(tmp_path: Path) -> None:
