@@ -24,12 +24,7 @@ NODE_HOSTS_MANAGER = "k3s-node-hosts"
 log = logging.getLogger(__name__)
 
 
-def run(
-    kubeconfig: Path,
-    disabled: set[str],
-    cluster_dns: str = "10.43.0.10",
-    cluster_domain: str = "cluster.local",
-) -> None:
+def run(kubeconfig: Path, disabled: set[str], cluster_dns: str, cluster_domain: str) -> None:
     """Deploy the addons and run the controllers, for ever, once this server leads.
 
     Meant for a process of its own, to be started again when it ends.

@@ -238,6 +238,20 @@ def path_of(obj: Object, named: bool = True) -> str:
     return "/".join([*parts, metadata["name"]] if named else parts)
 
 
+def event_about(obj: Object, kind: str, reason: str, message: str, component: str, name: str = "") -> Object:
+    """Return an Event about an object; without a name it gets one of its own, and may be told again."""
+    metadata = obj["metadata"]
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    involved = {field: metadata[field] for field in ("name", "namespace", "uid")}
+    called = {"name": name} if name else {"generateName": f"{metadata['name']}."}
+    return {
+        "apiVersion": "v1", "kind": "Event", "type": kind, "reason": reason, "message": message,
+        "metadata": called | {"namespace": metadata["namespace"]},
+        "involvedObject": {"apiVersion": obj["apiVersion"], "kind": obj["kind"], **involved},
+        "source": {"component": component}, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+    }  # fmt: skip
+
+
 _KUBECONFIG_LISTS = ("clusters", "contexts", "users")
 
 

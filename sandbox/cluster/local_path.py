@@ -22,8 +22,6 @@ POD_TIMEOUT_S = 120.0
 
 log = logging.getLogger("local-path")
 
-Key = tuple[str, str]
-
 
 class Provisioner:
     """Makes a volume for every claim that has a node, and removes what was released."""

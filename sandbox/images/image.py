@@ -59,7 +59,6 @@ class Image:
         entrypoint: The command line's beginning.
         command: Its rest, unless whoever starts a container says another.
         programs: Executable files by their absolute path.
-        files: Files to read, by their absolute path.
         links: Targets of symbolic links, by the links' absolute path.
         environment: Variables beside PATH, or a PATH of its own.
         working_directory: Where the command starts; it exists in the image.
@@ -71,14 +70,13 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     programs: Mapping[str, bytes] = field(default_factory=dict)
-    files: Mapping[str, bytes] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: str = "/"
     machines_usr: bool = True
 
     def __post_init__(self) -> None:
-        hidden = [path for path in (*self.programs, *self.files, *self.links) if path.startswith("/usr/")]
+        hidden = [path for path in (*self.programs, *self.links) if path.startswith("/usr/")]
         if self.machines_usr and hidden:
             raise ValueError(f"{hidden[0]}: the machine's /usr would hide it; put it elsewhere")
 
@@ -115,8 +113,7 @@ class Image:
         return packed.getvalue()
 
     def _entries(self) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-        files = _ETC | _relative(self.files)
-        programs, links = _relative(self.programs), _relative(self.links)
+        files, programs, links = _ETC, _relative(self.programs), _relative(self.links)
         folders = {*_FOLDERS, self.working_directory.strip("/")} - {""}
         if self.machines_usr:
             files, links = files | {_USR_MARKER: b""}, links | _USR_LINKS

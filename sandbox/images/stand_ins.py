@@ -46,7 +46,7 @@ REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
         (*_BASE, "cluster/helm", "cilium/chart", "tls.py"),
     ),
     "docker.io/rancher/mirrored-coredns-coredns": _image(
-        "CoreDNS", {"coredns": "cluster.coredns.program"}, (*_BASE, "cluster/coredns")
+        "CoreDNS", {"coredns": "cluster.coredns.program"}, (*_BASE, "cluster/probes.py", "cluster/coredns")
     ),
     "docker.io/rancher/local-path-provisioner": _image(
         "Rancher's local-path provisioner",
@@ -56,7 +56,7 @@ REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
     "quay.io/cilium/cilium": _image(
         "Cilium's agent",
         {"cilium-agent": "cilium.agent.program", "cilium-dbg": "cilium.agent.status"},
-        (*_BASE, "cilium/agent", "cilium/mesh"),
+        (*_BASE, "cluster/probes.py", "cilium/agent", "cilium/mesh"),
     ),
     "quay.io/cilium/clustermesh-apiserver": _image(
         "Cilium's clustermesh-apiserver and kvstoremesh",

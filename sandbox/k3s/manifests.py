@@ -35,7 +35,7 @@ def _apply(kubeconfig: Path, file: Path) -> bool:
     done = subprocess.run(
         [
             paths.BINARIES / "kubectl", f"--kubeconfig={kubeconfig}", "apply", "--server-side",
-            "--force-conflicts", "--field-manager=deploy", f"--filename={file}",
+            "--force-conflicts", "--field-manager=deploy", "--request-timeout=30s", f"--filename={file}",
         ],
         capture_output=True,
         text=True,

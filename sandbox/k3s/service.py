@@ -63,7 +63,7 @@ async def start_containerd(children: Children, config: NodeConfig) -> None:
 
 
 async def containerd_answers() -> None:
-    """Wait until containerd listens."""
+    """Wait until containerd listens; it does, or ends and k3s with it."""
     while not await asyncio.to_thread(_listens, str(paths.CONTAINERD_SOCKET)):
         await asyncio.sleep(_SOCKET_EVERY_S)
 

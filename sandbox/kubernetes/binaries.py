@@ -48,8 +48,8 @@ def _in_use() -> Iterator[Path]:
     for file in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
             lines = file.read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError, OSError):
-            continue  # it ended meanwhile
+        except OSError:
+            continue  # it ended meanwhile, which the kernel says in several ways
         for root, point in (line.split()[3:5] for line in lines):
             if point == str(MOUNT):
                 yield BUILDS / Path(root).name

@@ -16,8 +16,6 @@ class OptionError(Exception):
 class Options:
     """What the agent was told."""
 
-    cluster_name: str
-    cluster_id: int
     native_routing_cidr: IPv4Network | None
     auto_direct_node_routes: bool
     kube_proxy_replacement: bool
@@ -44,8 +42,6 @@ def read(folder: Path) -> Options:
     except ValueError as error:
         raise OptionError(f"Cannot parse CIDR {cidr!r} of ipv4-native-routing-cidr: {error}") from error
     options = Options(
-        cluster_name=given["cluster-name"],
-        cluster_id=int(given["cluster-id"]),
         native_routing_cidr=native_routing_cidr,
         auto_direct_node_routes=switch("auto-direct-node-routes"),
         kube_proxy_replacement=switch("kube-proxy-replacement"),

@@ -1,7 +1,6 @@
 """The command `cilium-agent`."""
 
 import argparse
-import http.server
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from sandbox.cilium.agent import cni, kube_proxy, masquerade, refusals
 from sandbox.cilium.agent.clusters import Clusters
 from sandbox.cilium.agent.options import OptionError, Options, read
 from sandbox.cilium.agent.status import SOCKET, Status
+from sandbox.cluster import probes
 from sandbox.cluster.kubernetes_api import SERVICE_ACCOUNT, ApiError, KubernetesApi, Object, Unreachable
 from sandbox.cluster.threads import end_with_any
 
@@ -47,7 +47,6 @@ class Agent:
         self._nodes: dict[str, str] = {}
         self._ip_masq_agent = masquerade.IpMasqAgent()
         self._lock = threading.Lock()
-        self._trouble = "starting"
 
     def run(self) -> None:
         """Make the node ready, and keep it so until the pod ends."""
@@ -64,8 +63,7 @@ class Agent:
         self._clusters.start()
         refusals.start(self._api)
         threading.Thread(target=_serve_status, args=(self,), daemon=True).start()
-        threading.Thread(target=_serve_health, args=(self,), daemon=True).start()
-        self._trouble = ""
+        probes.answer(*HEALTH_ADDRESS, lambda: True)
         log.info("the node's network is ready")
         if proxy:
             sys.exit(f"kube-proxy ended with code {proxy.wait()}")
@@ -84,7 +82,7 @@ class Agent:
         }  # fmt: skip
         replaced = options.kube_proxy_replacement
         return {
-            "cilium": {"state": "Failure" if self._trouble else "Ok", "msg": self._trouble or STAND_IN},
+            "cilium": {"state": "Ok", "msg": STAND_IN},
             "cluster-mesh": self._clusters.status(),
             "ipam": {"status": f"IPv4: {cni.used_addresses()}/{size} allocated from {self._pod_range}"},
             "kube-proxy-replacement": {"mode": str(replaced)},
@@ -92,11 +90,6 @@ class Agent:
             "masquerading": masquerading,
             "routing": {"inter-host-routing-mode": "Native", "intra-host-routing-mode": "Legacy"},
         }
-
-    @property
-    def is_healthy(self) -> bool:
-        """Say whether the node's network is there."""
-        return not self._trouble
 
     def _wait_for_pod_range(self) -> IPv4Network:
         log.info("waiting for Kubernetes to give node %s a range of pod addresses", self._node_name)
@@ -226,15 +219,3 @@ def _serve_status(agent: Agent) -> None:
     SOCKET.unlink(missing_ok=True)
     with socketserver.UnixStreamServer(str(SOCKET), Handler) as server:
         server.serve_forever(poll_interval=3600)
-
-
-def _serve_health(agent: Agent) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if agent.is_healthy else 503)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing of probes."""
-
-    http.server.HTTPServer(HEALTH_ADDRESS, Handler).serve_forever(poll_interval=3600)

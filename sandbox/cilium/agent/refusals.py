@@ -2,9 +2,8 @@
 
 import logging
 import threading
-import time
 
-from sandbox.cluster.kubernetes_api import ApiError, KubernetesApi, Object, Unreachable
+from sandbox.cluster.kubernetes_api import ApiError, KubernetesApi, Object, Unreachable, event_about
 
 GLOBAL = ("service.cilium.io/global", "io.cilium/global-service")
 PATHS = ("/api/v1/services", "/apis/networking.k8s.io/v1/networkpolicies")
@@ -34,23 +33,9 @@ def _watch(api: KubernetesApi, path: str) -> None:
         if event.type in ("ADDED", "MODIFIED") and (said := reason(event.object)):
             metadata = event.object["metadata"]
             log.error("%s %s/%s: %s", event.object["kind"], metadata["namespace"], metadata["name"], said)
+            name = f"{metadata['name']}.{REASON.lower()}"
             try:
-                _tell(api, event.object, said)
+                api.create(event_about(event.object, "Warning", REASON, said, "cilium", name))
             except (ApiError, Unreachable) as error:
                 if getattr(error, "status", 0) != 409:  # another node's agent has told it
                     log.warning("cannot make an event: %s", error)
-
-
-def _tell(api: KubernetesApi, obj: Object, said: str) -> None:
-    metadata = obj["metadata"]
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    involved = {name: metadata[name] for name in ("name", "namespace", "uid")}
-    name = f"{metadata['name']}.{REASON.lower()}"
-    api.create(
-        {
-            "apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": REASON, "message": said,
-            "metadata": {"name": name, "namespace": metadata["namespace"]},
-            "involvedObject": {"apiVersion": obj["apiVersion"], "kind": obj["kind"], **involved},
-            "source": {"component": "cilium"}, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-        }
-    )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 from sandbox.cilium.mesh.apiserver import SOCKET
 from sandbox.cilium.mesh.protocol import (
     TROUBLES,
+    Peer,
     State,
     declared_clusters,
     read_peer,
@@ -24,7 +25,7 @@ from sandbox.cilium.mesh.protocol import (
 FOLDER = Path("/var/lib/cilium/clustermesh")
 STATUS = Path("/run/clustermesh/status.json")
 RESCAN_S = 5.0
-MAX_RETRY_S = 8.0
+MIN_RETRY_S, MAX_RETRY_S = 0.5, 8.0
 
 log = logging.getLogger("kvstoremesh")
 
@@ -90,7 +91,9 @@ class Mesh:
                 self._changed.wait_for(lambda: self._revision != said)  # noqa: B023
                 said = self._revision
                 line = json.dumps({name: asdict(remote) for name, remote in self.remotes.items()})
-            STATUS.write_text(line)
+            draft = STATUS.with_suffix(".draft")
+            draft.write_text(line)
+            draft.replace(STATUS)
             connection.sendall(line.encode() + b"\n")
 
     def _tell(self) -> None:
@@ -98,24 +101,31 @@ class Mesh:
         self._changed.notify_all()
 
     def _follow(self, remote: Remote) -> None:
-        wait_s = 0.5
+        wait_s = MIN_RETRY_S
         while self.remotes.get(remote.name) is remote:
-            path = FOLDER / remote.name
-            if not path.exists():  # no longer declared
-                return
-            peer = read_peer(path.read_text())
-            for address in peer.addresses or (peer.host,):
-                try:
-                    for state in states(peer, address):
-                        self.check(remote, state)
-                        if self.remotes.get(remote.name) is not remote:
-                            return
-                        self.found(remote, state, f"https://{address}:{peer.port}")
-                        wait_s = 0.5
-                except (*TROUBLES, Mismatch) as error:
-                    self.lost(remote, f"https://{address}:{peer.port}: {error}")
+            try:
+                if self._listen(remote, read_peer((FOLDER / remote.name).read_text())):
+                    wait_s = MIN_RETRY_S
+            except TROUBLES as error:  # its file is gone, which `follow_files` sees too, or wrong
+                self.lost(remote, str(error))
             time.sleep(wait_s)
             wait_s = min(wait_s * 2, MAX_RETRY_S)
+
+    def _listen(self, remote: Remote, peer: Peer) -> bool:
+        """Take in what a cluster says at one address after the other; tell whether it said anything."""
+        heard = False
+        for address in peer.addresses or (peer.host,):
+            where = f"https://{address}:{peer.port}"
+            try:
+                for state in states(peer, address):
+                    self.check(remote, state)
+                    if self.remotes.get(remote.name) is not remote:
+                        return heard
+                    self.found(remote, state, where)
+                    heard = True
+            except (*TROUBLES, Mismatch) as error:
+                self.lost(remote, f"{where}: {error}")
+        return heard
 
     def check(self, remote: Remote, state: State) -> None:
         """See that what answers is the declared cluster.

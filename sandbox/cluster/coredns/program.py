@@ -2,16 +2,14 @@
 
 import argparse
 import asyncio
-import http.server
 import logging
 import os
 import signal
 import sys
-import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
+from sandbox.cluster import probes
 from sandbox.cluster.coredns.cluster_zone import ClusterIndex
 from sandbox.cluster.coredns.corefile import CorefileError, Plugin, Server, read, seconds
 from sandbox.cluster.coredns.server import Servers, listening
@@ -44,9 +42,9 @@ def main() -> None:
         index.follow(KubernetesApi.in_cluster())
     is_ready = (lambda: index.is_synced) if _has(servers, "kubernetes") else (lambda: True)
     if _has(servers, "health"):
-        threading.Thread(target=_serve, args=(HEALTH_PORT, lambda: True), daemon=True).start()
+        probes.answer("", HEALTH_PORT, lambda: True)
     if _has(servers, "ready"):
-        threading.Thread(target=_serve, args=(READY_PORT, is_ready), daemon=True).start()
+        probes.answer("", READY_PORT, is_ready, unwell="kubernetes")
     asyncio.run(_run(path, answering, files, _reload(servers)))
 
 
@@ -94,17 +92,3 @@ def _has(servers: list[Server], plugin: str) -> bool:
 
 def _reload(servers: list[Server]) -> Plugin | None:
     return next((server.plugins["reload"] for server in servers if "reload" in server.plugins), None)
-
-
-def _serve(port: int, is_well: Any) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            well = is_well()
-            self.send_response(200 if well else 503)
-            self.end_headers()
-            self.wfile.write(b"OK" if well else b"kubernetes")
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing of probes."""
-
-    http.server.HTTPServer(("", port), Handler).serve_forever(poll_interval=3600)

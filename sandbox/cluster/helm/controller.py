@@ -4,7 +4,6 @@ As with the real one, the Job's pod is where a failure is told: a chart that can
 container fail again and again, while the HelmChart's conditions say no more than that there is a Job.
 """
 
-import datetime
 import logging
 import queue
 import threading
@@ -20,7 +19,15 @@ from sandbox.cluster.helm.job import (
     is_deleted,
     job_objects,
 )
-from sandbox.cluster.kubernetes_api import ApiError, Event, KubernetesApi, Object, Unreachable, path_of
+from sandbox.cluster.kubernetes_api import (
+    ApiError,
+    Event,
+    KubernetesApi,
+    Object,
+    Unreachable,
+    event_about,
+    path_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +82,10 @@ class Controller:
 
     def _on_config(self, event: Event) -> None:
         key = _key(event.object)
-        self._configs[key] = event.object
         if event.type == "DELETED":
-            del self._configs[key]
+            self._configs.pop(key, None)
+        else:
+            self._configs[key] = event.object
         self._due.put(key)
 
     def _on_job(self, event: Event) -> None:
@@ -160,17 +168,7 @@ class Controller:
                 self._tell(chart, reason.title().replace(" ", ""), message, "Warning")
 
     def _tell(self, chart: Object, reason: str, message: str, kind: str = "Normal") -> None:
-        metadata = chart["metadata"]
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        involved = {name: metadata[name] for name in ("name", "namespace", "uid")}
-        self._api.create(
-            {
-                "apiVersion": "v1", "kind": "Event", "type": kind, "reason": reason, "message": message,
-                "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
-                "involvedObject": {"apiVersion": chart["apiVersion"], "kind": chart["kind"], **involved},
-                "source": {"component": MANAGER}, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-            }
-        )  # fmt: skip
+        self._api.create(event_about(chart, kind, reason, message, MANAGER))
 
 
 def _key(obj: Object) -> Key:
