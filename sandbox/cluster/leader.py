@@ -13,6 +13,26 @@ RENEW_S = 5.0
 log = logging.getLogger(__name__)
 
 
+def path_of(name: str) -> str:
+    """Return where a Lease is."""
+    return f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}"
+
+
+def free(api: KubernetesApi, name: str, host: str) -> None:
+    """Let anybody take a Lease at once that a program of this host held, all of which are dead.
+
+    Kubernetes' own programs call themselves `<host>_<something new>`, so that they wait even for themselves.
+    """
+    lease = api.find(path_of(name))
+    if lease and lease["spec"].get("holderIdentity", "").startswith(f"{host}_"):
+        lease["spec"]["holderIdentity"] = ""
+        try:
+            api.update(lease)
+        except ApiError as error:
+            if error.status != 409:  # another was faster
+                raise
+
+
 class Lost(Exception):
     """Another has taken over, or the API server cannot be asked."""
 
@@ -25,7 +45,7 @@ class Lease:
 
     def __init__(self, api: KubernetesApi, name: str, identity: str) -> None:
         self._api = api
-        self._path = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}"
+        self._path = path_of(name)
         self._name, self._identity = name, identity
         self._seen: Object = {}
         self._seen_at = 0.0

@@ -2,12 +2,13 @@
 
 import asyncio
 import http.client
+import socket
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.cluster import kubernetes_api
+from sandbox.cluster import kubernetes_api, leader
 from sandbox.cluster.kubernetes_api import ApiError, KubernetesApi, Unreachable
 from sandbox.k3s import (
     addons,
@@ -245,12 +246,17 @@ def _readyz(context: ssl.SSLContext) -> bool:
 
 
 def _take_part(api: KubernetesApi, config: ServerConfig, shared: Bootstrap, secret: Token) -> None:
-    """Let others join through this server, and see that the node's name is this machine's."""
+    """Let others join through this server, and see that the node's name is this machine's.
+
+    What an earlier start of this server led, nobody does any more.
+    """
     sharing.publish(api, config, shared, secret.password)
     try:
         nodes.check_password(api, config.node)
     except nodes.PasswordRejected as error:
         raise Fatal(str(error)) from error
+    for component in ("kube-controller-manager", "kube-scheduler"):
+        leader.free(api, component, socket.gethostname())
     until = time.monotonic() + _READY_TIMEOUT_S
     while str(config.advertise_address) not in joining.servers(api):
         if time.monotonic() > until:

@@ -36,6 +36,7 @@ spec:
       terminationGracePeriodSeconds: 1
       containers: [{name: web, image: "busybox:1.37", command: [sh, -c, "echo started; sleep 1000"]}]
 """
+MANIFEST_FILE = "/var/lib/rancher/k3s/server/manifests/x.yaml"
 MANIFEST = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: deployed}\ndata: {by: k3s}\n"
 
 
@@ -70,6 +71,8 @@ def bring_up(lab: K3sLab) -> None:
         agent = pool.submit(lab.install, AGENT, "agent", server=lab.url("a4"), token=TOKEN)
         list(pool.map(lambda one: lab.install(one, "server", server=lab.url("a4")), ["a5", "a6", SPARE]))
         agent.result()
+        with lab.shell("a6") as shell:
+            write(shell, MANIFEST_FILE, MANIFEST)
         list(pool.map(lab.start, ["a5", "a6", AGENT], ["k3s", "k3s", "k3s-agent"]))
 
 
@@ -189,10 +192,10 @@ def test_an_image_that_no_registry_has_is_a_real_error(kubectl: Kubectl) -> None
 
 def test_a_manifest_in_the_servers_folder_is_applied_and_applied_again(lab: K3sLab, kubectl: Kubectl) -> None:
     ask = ("get", "configmap", "deployed", "-o", "jsonpath={.data.by}")
+    kubectl.until(lambda: kubectl(*ask) == "k3s")  # it was there before the server started
     with lab.shell("a6") as shell:
-        for word in ("k3s", "again"):
-            write(shell, "/var/lib/rancher/k3s/server/manifests/x.yaml", MANIFEST.replace("k3s", word))
-            kubectl.until(lambda word=word: kubectl(*ask) == word)
+        write(shell, MANIFEST_FILE, MANIFEST.replace("k3s", "again"))
+    kubectl.until(lambda: kubectl(*ask) == "again")
 
 
 # What is refused
