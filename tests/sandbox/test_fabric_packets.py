@@ -2,15 +2,12 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from sandbox.fabric import names, removal
+from sandbox.fabric import names
 from sandbox.fabric.sockets import in_namespace
-from sandbox.instance import Instance
 from tests.sandbox.fabric_lab import (
     PORT,
     TOO_LONG_S,
@@ -26,14 +23,6 @@ from tests.sandbox.fabric_lab import (
 pytestmark = pytest.mark.machines
 
 NXDOMAIN = 3
-
-
-@pytest.fixture(scope="module")
-def lab(instance: Instance, base_image: Path) -> Iterator[Lab]:
-    del base_image  # the resolver and the time server run from it
-    removal.remove_everything(instance)
-    yield Lab(instance)
-    removal.remove_everything(instance)
 
 
 # One subnet

@@ -3,19 +3,16 @@
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 
 import pytest
 
-from sandbox.fabric import names, removal
+from sandbox.fabric import names
 from sandbox.fabric.model import Loss, Network, NetworkInterface, Subnet, UserDefinedRoute, VirtualNetwork
 from sandbox.fabric.routes import effective
 from sandbox.fabric.sockets import in_namespace
-from sandbox.instance import Instance
 from tests.sandbox.fabric_lab import PORT, TOO_LONG_S, Lab, caller, group, half, route, rule, virtual_network
 from tests.sandbox.traces import asked
 
@@ -25,14 +22,6 @@ ROUTES = (
     route("10.10.5.0/24", "10.1.1.5"),
     route("10.11.4.0/24", "10.2.1.4"),
 )
-
-
-@pytest.fixture(scope="module")
-def lab(instance: Instance, base_image: Path) -> Iterator[Lab]:
-    del base_image  # the resolver and the time server run from it
-    removal.remove_everything(instance)
-    yield Lab(instance)
-    removal.remove_everything(instance)
 
 
 def nodes(lab: Lab, *machines: str) -> list[NetworkInterface]:
