@@ -184,6 +184,7 @@ def test_without_a_mesh_there_is_none() -> None:
         ("clustermesh.config.cluster", [], "clustermesh.config.cluster is no key of this chart"),
         ("routingMode", "tunnel", "routingMode: tunnel is not emulated by the sandbox, only native"),
         ("ipam.mode", "cluster-pool", "ipam.mode: cluster-pool is not emulated"),
+        ("cni.exclusive", False, "cni.exclusive: False is not emulated by the sandbox, only True"),
         ("encryption.enabled", True, "encryption.enabled: True is not emulated"),
         ("hubble.relay.enabled", True, "hubble.relay"),
         ("clustermesh.apiserver.service.type", "LoadBalancer", "service.type: LoadBalancer is not emulated"),

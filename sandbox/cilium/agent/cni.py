@@ -34,7 +34,7 @@ def configuration(pod_range: IPv4Network, mtu: int) -> dict[str, Any]:
 def install(programs: Path, folder: Path, pod_range: IPv4Network, mtu: int) -> None:
     """Put the plugins where the node looks for them, unless they are there, then write their configuration.
 
-    Any other configuration is put aside, as `cni.exclusive` says by default.
+    Any other configuration is put aside, as Cilium does unless `cni.exclusive` is false.
     """
     for name in PLUGINS:
         if not (programs / name).exists():

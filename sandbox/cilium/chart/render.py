@@ -32,19 +32,13 @@ def render(values: Object, namespace: str) -> list[Object]:
     check(values)
     mesh = values["clustermesh"]
     config = _config(values)
-    objects = [
-        *_accounts(namespace),
-        _config_map("cilium-config", config),
-        *_masquerading(values),
-        _agent(values, hashlib.sha256(json.dumps(config).encode()).hexdigest()),
-    ]
+    objects = [*_accounts(namespace), _config_map("cilium-config", config), *_masquerading(values)]
     if mesh["config"]["enabled"]:
         objects += _mesh_config(values, namespace)
     if mesh["useAPIServer"]:
-        authority = _authority(values)
-        objects += _mesh_certificates(values, namespace, authority)
-        objects += _mesh_server(values)
-    return objects
+        objects += [*_mesh_certificates(values, namespace, _authority(values)), *_mesh_server(values)]
+    # As with Helm, what reads Secrets comes after them: what is optional and late is seen a minute later.
+    return [*objects, _agent(values, hashlib.sha256(json.dumps(config).encode()).hexdigest())]
 
 
 def _config(values: Object) -> dict[str, str]:
