@@ -10,7 +10,7 @@ _ENTRY_POINT = "from sandbox.{module} import main\n\nmain()\n"
 
 
 def _image(
-    stands_in_for: str, programs: dict[str, str], contents: tuple[str, ...], command: tuple[str, ...] = ()
+    stands_in_for: str, programs: dict[str, str], contents: tuple[str, ...]
 ) -> Callable[[str], Image | None]:
     """Return what makes an image, the same for every tag.
 
@@ -18,7 +18,6 @@ def _image(
         stands_in_for: What it is not.
         programs: Modules with a `main`, by the names of their commands; the first is the entry point.
         contents: What of the sandbox the programs need.
-        command: Arguments of the entry point.
     """
 
     def make(_: str) -> Image | None:
@@ -29,7 +28,6 @@ def _image(
         return Image(
             stands_in_for,
             entrypoint=(next(iter(packed)),),
-            command=command,
             programs=packed,
             environment={"PATH": f"{FOLDER}:{PATH}"},
         )
