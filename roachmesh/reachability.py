@@ -101,6 +101,8 @@ def as_markdown(observations: Sequence[Observation]) -> str:
 
     Columns are numbered as the rows are, since names would not fit.
     """
+    if not observations:
+        return "There is one node, and no other to reach."
     endpoints = {end.name: end for o in observations for end in (o.source, o.target)}
     pairs = {(o.source.name, o.target.name): o for o in observations}
     rows = [

@@ -27,7 +27,7 @@ from tasks.mesh import disconnected
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
 
-ANSWER_TIMEOUT_S = 10
+ANSWER_TIMEOUT_S = 30
 READERS = 16
 
 Item = TypeVar("Item")
@@ -176,7 +176,7 @@ def read_last_runs(topology: str, flows: Sequence[str]) -> list[LastRun]:
 def _ask_all(
     ask: Callable[[Item], Answer], items: Sequence[Item]
 ) -> list[tuple[Item, Answer | RoachmeshError]]:
-    """Ask all at once, and wait for none of them longer than ten seconds.
+    """Ask all at once, and wait for none of them longer than half a minute.
 
     A thread that hangs in SSH cannot be ended: it is left behind, and goes with the process.
     """

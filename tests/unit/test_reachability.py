@@ -150,3 +150,7 @@ def test_small_packets_are_a_warning_and_no_failure(sizes: list[int | None], sai
 
     assert describe_packets(both) == said
     assert unreachable(both) == []
+
+
+def test_a_node_alone_has_no_matrix() -> None:
+    assert as_markdown([]) == "There is one node, and no other to reach."
