@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from tests.e2e.conftest import DEMO, World, document
 OUTLIVES = "ignore:Exception ignored in. <function Popen.__del__:pytest.PytestUnraisableExceptionWarning"
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(1500), pytest.mark.filterwarnings(OUTLIVES)]
 
-# How many tasks a run of one node remembers: those that are `once`, see tasks/engine.py.
-REMEMBERED = 13
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 LOOK_EVERY_S = 0.01
 LOOKS = 50
@@ -28,11 +27,11 @@ STUCK_S = 120.0
 class Small:
     """A deployment of one node, and what its making leaves to see."""
 
-    def __init__(self, world: World, directory: Path, name: str) -> None:
+    def __init__(self, world: World, directory: Path, name: str, platform: str) -> None:
         self.world = world
         self.name = name
         self.file = directory / f"{name}.yaml"
-        regions = [{"platform": "vm", "name": "eastus", "nodes": 1}]
+        regions = [{"platform": platform, "name": "eastus", "nodes": 1}]
         self.file.write_text(yaml.safe_dump({"name": name, "regions": regions}))
         self.log = directory / f"{name}.log"
         self._terminal: subprocess.Popen[bytes] | None = None
@@ -126,7 +125,7 @@ class Small:
         prefect_server.start_worker(self.world.instance)
         self.world.roachmesh("destroy", "--yes", str(self.file))
 
-    def judge(self, writes: list[str]) -> None:
+    def judge(self, undisturbed: "Undisturbed") -> None:
         """Nothing that finished was repeated, nothing claims to run, and the end is the same."""
         time.sleep(2)  # Prefect records tasks a moment after they end
         root = self.run()
@@ -139,8 +138,8 @@ class Small:
         assert root["state_type"] == "COMPLETED", root["state"]
         assert {one["state_type"] for one in (*runs, *tasks)} <= OVER
         self.nothing_remembered_was_repeated()
-        assert self.results() == REMEMBERED
-        assert self.writes() == writes
+        assert self.results() == undisturbed.results
+        assert self.writes() == undisturbed.writes
         self.world.roachmesh("verify", str(self.file))
         self.world.roachmesh("destroy", "--yes", str(self.file))
 
@@ -151,9 +150,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def small(world: World, directory: Path, name: str) -> Iterator[Small]:
+def small(world: World, directory: Path, name: str, platform: str) -> Iterator[Small]:
     """A deployment of one node that a test may do anything to; should it fail, the next one need not."""
-    one = Small(world, directory, name)
+    one = Small(world, directory, name, platform)
     try:
         yield one
     except BaseException:
@@ -161,20 +160,31 @@ def small(world: World, directory: Path, name: str) -> Iterator[Small]:
         raise
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a deployment writes in Azure, and how many of its tasks are remembered."""
+
+    writes: list[str]
+    results: int
+
+
+def deploy_undisturbed(world: World, directory: Path, platform: str) -> Undisturbed:
+    with small(world, directory, f"undisturbed-{platform}", platform) as one:
+        world.roachmesh("deploy", str(one.file))
+        made = Undisturbed(one.writes(), one.results())
+        one.judge(made)
+    return made
+
+
 @pytest.fixture(scope="module")
-def undisturbed(world: World, directory: Path) -> list[str]:
-    """The writes of a deployment that nobody disturbs."""
-    one = Small(world, directory, "undisturbed")
-    world.roachmesh("deploy", str(one.file))
-    writes = one.writes()
-    one.judge(writes)
-    return writes
+def undisturbed(world: World, directory: Path) -> Undisturbed:
+    return deploy_undisturbed(world, directory, "vm")
 
 
 def test_a_run_killed_at_every_request_and_every_task_repeats_nothing_that_finished(
-    world: World, directory: Path, undisturbed: list[str]
+    world: World, directory: Path, undisturbed: Undisturbed
 ) -> None:
-    with small(world, directory, "killed") as one:
+    with small(world, directory, "killed", "vm") as one:
         kills, seen = 0, one.progress()
         one.start("deploy", str(one.file))
         while one.until_grown(one.progress, seen, lambda: one.terminal_code() is not None):
@@ -184,15 +194,16 @@ def test_a_run_killed_at_every_request_and_every_task_repeats_nothing_that_finis
             one.start("resume", f"deploy {one.name}")
 
         assert one.terminal_code() == 0, one.log.read_text()
-        assert kills > REMEMBERED
+        assert kills > undisturbed.results
         one.judge(undisturbed)
 
 
 def test_a_run_whose_whole_machine_dies_at_every_task_is_continued_by_another_worker(
-    world: World, directory: Path, undisturbed: list[str]
+    world: World, directory: Path
 ) -> None:
+    undisturbed = deploy_undisturbed(world, directory, "k3s")
     mark = world.instance.mark
-    with small(world, directory, "machineless") as one:
+    with small(world, directory, "machineless", "k3s") as one:
         run_id = one.trigger()
         kills, seen = 0, 0
         while one.until_grown(one.results, seen, lambda: one.state() == "COMPLETED"):
@@ -205,15 +216,15 @@ def test_a_run_whose_whole_machine_dies_at_every_task_is_continued_by_another_wo
             one.start("resume", run_id)
             prefect_server.start_worker(world.instance)
 
-        assert kills > REMEMBERED / 2  # tasks that end side by side are killed together
+        assert kills > undisturbed.results / 2  # tasks that end side by side are killed together
         assert one.terminal_code(timeout_s=60) == 0, one.log.read_text()
         one.judge(undisturbed)
 
 
 def test_a_run_whose_server_dies_at_every_task_goes_on_when_it_is_back(
-    world: World, directory: Path, undisturbed: list[str]
+    world: World, directory: Path, undisturbed: Undisturbed
 ) -> None:
-    with small(world, directory, "serverless") as one:
+    with small(world, directory, "serverless", "vm") as one:
         one.trigger()
         kills, seen = 0, 0
         while one.until_grown(one.results, seen, lambda: one.state() in OVER):
