@@ -55,7 +55,15 @@ def _in_region(region: RegionPlan, machines: Mapping[str, Tags]) -> Iterator[tup
         last = max((node.number for node, role in roles.items() if role == "server"), default=1)
         servers = last | 1  # the last one may be gone, and the number is always odd
         yield "servers", f"{node.name} is a k3s {roles[node]} and stays one; write `servers: {servers}`."
-    for tag, field in OF_CLUSTER.items() if region.cluster else ():
+    if region.cluster is None:
+        return
+    last = len(region.nodes)
+    while names.node(region.name, last + 1) in machines:
+        last += 1
+    if last > len(region.nodes):
+        pod = f"{names.node(region.name, last)} stands, with a pod and its data"
+        yield "nodes", f"{pod}; write `nodes: {last}`."
+    for tag, field in OF_CLUSTER.items():
         ours = tags(region, region.nodes[0])[tag]
         other = next((found[tag] for _, found in standing if found.get(tag, ours) != ours), None)
         if other:

@@ -46,6 +46,11 @@ def machines(plan: Plan) -> dict[str, dict[str, str]]:
             ["regions[0].servers: crdb-eastus-2 is a k3s server and stays one; write `servers: 3`."],
         ),
         (
+            [k3s("eastus", nodes=5)],
+            [k3s("eastus", nodes=3)],
+            ["regions[0].nodes: crdb-eastus-5 stands, with a pod and its data; write `nodes: 5`."],
+        ),
+        (
             [k3s("eastus", nodes=2)],
             [k3s("eastus", nodes=3)],
             ["regions[0].servers: crdb-eastus-2 is a k3s agent and stays one; write `servers: 1`."],
