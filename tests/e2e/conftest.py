@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from azure.identity import ClientSecretCredential
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.network import NetworkManagementClient
 
 from demo import prefect_server, processes
 from demo.instance import Instance
@@ -122,6 +125,34 @@ class World:
         ]
 
 
+class Azure:
+    """Somebody else's hands in the subscription."""
+
+    def __init__(self, world: World, ca_file: str) -> None:
+        card = world.cloud
+        secret = ClientSecretCredential(
+            card["tenant_id"],
+            card["client_id"],
+            card["client_secret"],
+            authority=card["authority"],
+            disable_instance_discovery=True,
+            connection_verify=ca_file,
+        )
+        options: dict[str, Any] = {
+            "base_url": card["arm_endpoint"],
+            "credential_scopes": ["https://management.azure.com/.default"],
+            "connection_verify": ca_file,
+            "polling_interval": 1,
+        }
+        self.network: Any = NetworkManagementClient(secret, card["subscription_id"], **options)
+        self.compute: Any = ComputeManagementClient(secret, card["subscription_id"], **options)
+        self._secret = secret
+
+    def close(self) -> None:
+        for client in (self.network, self.compute, self._secret):
+            client.close()
+
+
 def fault(*arguments: str) -> None:
     """Have something go wrong in the sandbox, or no longer."""
     command = [sys.executable, "-m", "sandbox", "fault", *arguments, "--instance", INSTANCE]
@@ -152,3 +183,12 @@ def world() -> Iterator[World]:
     assert leftovers(instance) != []  # it sees what it must not see afterwards
     demo_run(*DEMO, "down")
     assert leftovers(instance) == []
+
+
+@pytest.fixture
+def azure(world: World, tmp_path: Path) -> Iterator[Azure]:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(world.cloud["ca_pem"])
+    azure = Azure(world, str(ca_file))
+    yield azure
+    azure.close()

@@ -16,8 +16,7 @@ from roachmesh import names
 from roachmesh.plan import make_plan
 from roachmesh.pods import is_ready
 from roachmesh.topology import parse
-from tests.e2e.conftest import World
-from tests.e2e.test_healing import Azure, fault
+from tests.e2e.conftest import Azure, World, fault
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(1200)]
 
@@ -71,11 +70,14 @@ class Mixed:
         )
         return read
 
-    def until_completed(self, task: str) -> None:
-        """Wait until a run under way is past a task."""
-        wanted = {"name": {"any_": [task]}, "state": {"type": {"any_": ["COMPLETED"]}}}
+    def until_completed(self, run_id: str, task: str) -> None:
+        """Wait until a run under way is past a task of a region."""
+        wanted = {
+            "flow_runs": {"parent_flow_run_id": {"any_": [run_id]}},
+            "task_runs": {"name": {"any_": [task]}, "state": {"type": {"any_": ["COMPLETED"]}}},
+        }
         deadline = time.monotonic() + DONE_S
-        while not self.world.prefect("/task_runs/filter", {"task_runs": wanted}):
+        while not self.world.prefect("/task_runs/filter", wanted):
             assert time.monotonic() < deadline, self.world.report()
             time.sleep(0.5)
 
@@ -85,7 +87,7 @@ def mixed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mi
     """Deployed while k3s is restarted on the only server of a region, whose agent is about to join."""
     mixed = Mixed(world, tmp_path_factory.mktemp("mixed"))
     run_id = world.start("deploy", {"topology": MIXED})
-    mixed.until_completed("Cilium eastus")
+    mixed.until_completed(run_id, "Cilium eastus")
     mixed.roachmesh("ssh", "eastus/1", "--", "sudo", "systemctl", "restart", "k3s")
     world.wait(run_id)
     mixed.roachmesh("kubeconfig", "--output", str(mixed.kubeconfig))
@@ -139,10 +141,7 @@ def test_a_pod_that_is_deleted_comes_back_and_takes_part(mixed: Mixed) -> None:
     mixed.roachmesh("verify")
 
 
-def test_each_thing_that_is_taken_away_is_named(mixed: Mixed, world: World, tmp_path: Path) -> None:
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_text(world.cloud["ca_pem"])
-    azure = Azure(world, str(ca_file))
+def test_each_thing_that_is_taken_away_is_named(mixed: Mixed, world: World, azure: Azure) -> None:
     group = PLAN.resource_group
     route, westus = names.pod_route("crdb-westus-1"), "vnet-westus"
     azure.network.routes.begin_delete(group, "rt-northeurope", route).result()
@@ -152,7 +151,6 @@ def test_each_thing_that_is_taken_away_is_named(mixed: Mixed, world: World, tmp_
     half = azure.network.virtual_network_peerings.get(group, westus, "to-eastus").as_dict()
     half["properties"]["allowForwardedTraffic"] = False
     azure.network.virtual_network_peerings.begin_create_or_update(group, westus, "to-eastus", half).result()
-    azure.close()
     mixed.kubectl("eastus", "-n", "kube-system", "delete", "configmap", "coredns-custom")
     without = '{"data": {"westus": null}}'
     mixed.kubectl("eastus", "-n", "kube-system", "patch", "secret", "cilium-clustermesh", "-p", without)
@@ -169,10 +167,18 @@ def test_each_thing_that_is_taken_away_is_named(mixed: Mixed, world: World, tmp_
         assert thing in said
 
 
-def test_what_was_taken_away_in_azure_is_healed_and_lost_packets_are_told_from_it(
+def test_what_was_taken_away_is_healed_and_a_machine_replaced_with_its_routes(
+    mixed: Mixed, azure: Azure
+) -> None:
+    azure.compute.virtual_machines.begin_delete(PLAN.resource_group, "crdb-eastus-2").result()
+
+    mixed.roachmesh("deploy")
+    mixed.roachmesh("verify")
+
+
+def test_packets_of_pods_that_are_lost_while_azure_is_as_planned_are_told_as_that(
     mixed: Mixed, world: World
 ) -> None:
-    mixed.roachmesh("deploy")
     fault("add", "cut", "between=eastus,northeurope", "only=10.10.0.0/16")
     try:
         said = world.roachmesh_fails("verify", str(mixed.file), code=20)

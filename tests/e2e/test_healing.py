@@ -2,18 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from azure.identity import ClientSecretCredential
-from azure.mgmt.compute import ComputeManagementClient
-from azure.mgmt.network import NetworkManagementClient
 
 from roachmesh import topology
 from roachmesh.plan import make_plan
-from tests.e2e.conftest import TOPOLOGY, World, document, fault
+from tests.e2e.conftest import TOPOLOGY, Azure, World, document, fault
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(900)]
 
@@ -35,43 +30,6 @@ purpose = certificates.node_purpose(sys.argv[2], sys.argv[3])
 issued = certificates.issue(authority, purpose, datetime.now(UTC), timedelta(days=20))
 print(issued.certificate, issued.key, sep="----split----")
 """
-
-
-class Azure:
-    """Somebody else's hands in the subscription."""
-
-    def __init__(self, world: World, ca_file: str) -> None:
-        card = world.cloud
-        secret = ClientSecretCredential(
-            card["tenant_id"],
-            card["client_id"],
-            card["client_secret"],
-            authority=card["authority"],
-            disable_instance_discovery=True,
-            connection_verify=ca_file,
-        )
-        options: dict[str, Any] = {
-            "base_url": card["arm_endpoint"],
-            "credential_scopes": ["https://management.azure.com/.default"],
-            "connection_verify": ca_file,
-            "polling_interval": 1,
-        }
-        self.network: Any = NetworkManagementClient(secret, card["subscription_id"], **options)
-        self.compute: Any = ComputeManagementClient(secret, card["subscription_id"], **options)
-        self._secret = secret
-
-    def close(self) -> None:
-        for client in (self.network, self.compute, self._secret):
-            client.close()
-
-
-@pytest.fixture
-def azure(world: World, tmp_path: Any) -> Iterator[Azure]:
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_text(world.cloud["ca_pem"])
-    azure = Azure(world, str(ca_file))
-    yield azure
-    azure.close()
 
 
 def test_a_deleted_peering_fails_the_verification_which_names_it_and_the_pairs(
