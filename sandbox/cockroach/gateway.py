@@ -82,7 +82,7 @@ async def _serve(client: rpc.Streams, session: rpc.Message, cluster: Cluster) ->
         "standin.region": cluster.descriptor.region,
     }
     if identity.is_first:
-        await sessions.serve(client, session, cluster.postgres)
+        await sessions.serve(client, session, cluster.postgres, cluster.members.regions())
         return
     async with cluster.dial_first(identity) as first:
         await first.send({"method": "Session", **session})

@@ -50,8 +50,11 @@ class Descriptor:
     @property
     def region(self) -> str:
         """The region tier of its locality, or nothing."""
-        tiers = dict(tier.split("=", 1) for tier in self.locality.split(",") if tier)
-        return tiers.get("region", "")
+        return _tiers(self.locality).get("region", "")
+
+
+def _tiers(locality: str) -> dict[str, str]:
+    return dict(tier.split("=", 1) for tier in locality.split(",") if tier)
 
 
 def now() -> str:
@@ -103,6 +106,15 @@ class Members:
         """Return the rows of `node status`, every value as text."""
         self.saw(1)  # who answers is alive
         return [self._row(node_id) for node_id in sorted(self._nodes)]
+
+    def regions(self) -> dict[str, list[str]]:
+        """Return the regions that nodes are in, each with its zones."""
+        zones: dict[str, set[str]] = {}
+        for node in self._nodes.values():
+            tiers = _tiers(node["locality"])
+            if "region" in tiers:
+                zones.setdefault(tiers["region"], set()).update([tiers["zone"]] if "zone" in tiers else [])
+        return {region: sorted(found) for region, found in sorted(zones.items())}
 
     def _row(self, node_id: int) -> dict[str, str]:
         live = time.monotonic() - self._seen.get(node_id, float("-inf")) < LIVE_FOR_S

@@ -101,6 +101,6 @@ async def _nodes(cluster: Cluster) -> list[dict[str, str]]:
 async def _serve_session(streams: rpc.Streams, request: rpc.Message, cluster: Cluster) -> None:
     # A gateway that believes wrongly that this is the first node must not send us round in circles.
     if cluster.identity and cluster.identity.is_first and cluster.linked.is_set():
-        await sessions.serve(streams, request, cluster.postgres)
+        await sessions.serve(streams, request, cluster.postgres, cluster.members.regions())
     else:
         streams[1].write(pgwire.error_response(*pgwire.NO_QUORUM))

@@ -7,9 +7,11 @@ errors from pkg/sql/pgwire of cockroachdb/cockroach.
 import asyncio
 import contextlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from sandbox.cockroach.rpc import Streams
+
+Pump = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 VERSION_3 = 196608
 CANCEL_REQUEST = 80877102
@@ -94,16 +96,24 @@ def data_row(payload: bytes) -> list[str | None]:
     return row
 
 
-async def splice(left: Streams, right: Streams) -> None:
-    """Pass bytes both ways until either side ends; then both have ended."""
+async def pass_bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on whatever comes until it ends."""
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):  # a side that is lost has ended
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
 
-    pumps = [asyncio.ensure_future(pump(left[0], right[1])), asyncio.ensure_future(pump(right[0], left[1]))]
+async def splice(left: Streams, right: Streams, forward: Pump = pass_bytes) -> None:
+    """Pass bytes both ways, from the left as `forward` does, until either side ends; then both have."""
+
+    async def run(pump: Pump, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, EOFError):  # a side that is lost has ended
+            await pump(reader, writer)
+
+    pumps = [
+        asyncio.ensure_future(run(forward, left[0], right[1])),
+        asyncio.ensure_future(run(pass_bytes, right[0], left[1])),
+    ]
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:

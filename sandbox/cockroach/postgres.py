@@ -9,7 +9,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from sandbox.cockroach import pgwire
+from sandbox.cockroach import multiregion, pgwire
 from sandbox.cockroach.logs import log
 from sandbox.cockroach.rpc import Streams
 
@@ -89,6 +89,7 @@ class Postgres:
         await self._run_initdb()
         await self.start(database="template1")
         await self.query(TEMPLATE)
+        await self.query(multiregion.FUNCTIONS)
         for statement in DATABASES:
             await self.query(statement)
         # A session in template1 would keep anybody from making databases.

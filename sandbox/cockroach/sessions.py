@@ -1,7 +1,12 @@
 """SQL sessions at the first node: authenticated, then passed to PostgreSQL as their role."""
 
-from sandbox.cockroach import pgwire, rpc, scram
+import asyncio
+import json
+
+from sandbox.cockroach import dialect, pgwire, rpc, scram
 from sandbox.cockroach.postgres import Postgres, PostgresError
+
+Regions = dict[str, list[str]]
 
 ROLE = """
 SELECT rolcanlogin, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END
@@ -9,7 +14,7 @@ FROM pg_authid WHERE rolname = '{name}'
 """
 
 
-async def serve(client: rpc.Streams, session: rpc.Message, postgres: Postgres) -> None:
+async def serve(client: rpc.Streams, session: rpc.Message, postgres: Postgres, regions: Regions) -> None:
     """Authenticate a session if no certificate has, and splice it with PostgreSQL.
 
     Args:
@@ -17,10 +22,11 @@ async def serve(client: rpc.Streams, session: rpc.Message, postgres: Postgres) -
         session: `parameters` of its start-up, whether it is `authenticated`, and `settings` that
             say through which node it came.
         postgres: The server underneath.
+        regions: The cluster's regions, with the zones of each.
     """
     _, writer = client
     parameters: dict[str, str] = session["parameters"]
-    settings: dict[str, str] = session["settings"]
+    settings: dict[str, str] = session["settings"] | {"standin.localities": json.dumps(regions)}
     refusal = await _refusal(client, parameters.get("user", ""), session["authenticated"], postgres)
     if refusal:
         writer.write(pgwire.error_response(*refusal))
@@ -33,9 +39,17 @@ async def serve(client: rpc.Streams, session: rpc.Message, postgres: Postgres) -
         if kind == b"R":
             version = f"CockroachDB CCL {settings['standin.version']} (Roachmesh stand-in)"
             writer.write(pgwire.message(b"S", b"crdb_version\0" + pgwire.cstring(version)))
-            await pgwire.splice(client, backend)
+            await pgwire.splice(client, backend, _pass_statements)
     finally:
         backend[1].close()
+
+
+async def _pass_statements(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on a client's messages, in words that PostgreSQL understands."""
+    while True:
+        kind, payload = await pgwire.read_message(reader)
+        writer.write(pgwire.message(kind, dialect.translate_message(kind, payload)))
+        await writer.drain()
 
 
 async def _refusal(
