@@ -7,18 +7,19 @@ from roachmesh.outcome import Outcome
 from tasks.cockroachdb import ensure_cockroachdb_started
 from tasks.cockroachdb_pods import ensure_cockroachdb_in_pods, wait_for_pods_ready
 from tasks.database import ensure_initialised, wait_for_members
+from tasks.database_regions import ensure_database
 from tasks.deployment import Deployment
 from tasks.machines import Machine
 from tasks.sql import ensure_verify_table, read_rows, write_row
 
 
 def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:
-    """Start every node, initialise the cluster through the first, and wait until all are members."""
+    """Start every node, initialise the cluster through the first, and have the database in all regions."""
     started = start_nodes(deployment, machines)
     initialised = ensure_initialised(deployment, machines)
     for_each(deployment.plan.clusters, wait_for_pods_ready, deployment)
     wait_for_members(deployment, machines[0])
-    return [*started, initialised]
+    return [*started, initialised, ensure_database(deployment, machines[0])]
 
 
 def start_nodes(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:

@@ -11,6 +11,7 @@ from flows.run_page import RunPage
 from roachmesh.plan import Plan, make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.database import wait_for_members
+from tasks.database_regions import judge_database
 from tasks.deployment import Deployment
 from tasks.drift import compare_with_plan, judge_drift
 from tasks.lifeline import Lifeline
@@ -23,7 +24,7 @@ from tasks.store import judge_room
 def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     machines = sum(node.role == "vm" for node in plan.nodes)
-    return 7 + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
+    return 8 + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
 
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
@@ -45,5 +46,6 @@ def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default
         run_network_test(deployment, machines)
         for_each(machines, judge_room, deployment)
         wait_for_members(deployment, machines[0])
+        judge_database(deployment, machines[0])
         verify_sql(deployment, machines)
         judge_drift(deployment, findings)

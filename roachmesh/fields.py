@@ -73,6 +73,12 @@ def _release(version: str) -> list[int]:
     return [int(number) for number in version.removeprefix("v").split(".")]
 
 
+def _refuse_system(name: str) -> str:
+    if name == "system":
+        raise ValueError("system is the database's own; write another, such as movr.")
+    return name
+
+
 def _refuse_arm64(sku: str) -> str:
     if "arm64" in sku.lower():
         raise ValueError(f"{shown(sku)} is for ARM64 and CockroachDB is installed for x86-64; write 13-gen2.")
@@ -86,6 +92,15 @@ Name = Annotated[
         "1 to 24 small letters, digits and hyphens, beginning with a letter, such as eastus",
         _mend_name,
     ),
+]
+DatabaseName = Annotated[
+    StrictStr,
+    Word(
+        r"[a-z][a-z0-9_]{0,62}",
+        "1 to 63 small letters, digits and underscores, beginning with a letter, such as movr",
+        lambda text: re.sub("[ -]", "_", text.lower()),
+    ),
+    AfterValidator(_refuse_system),
 ]
 Location = Annotated[
     StrictStr,

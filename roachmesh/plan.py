@@ -7,11 +7,13 @@ from typing import Literal
 
 from roachmesh import addressing, locations, names
 from roachmesh.addressing import Kind
+from roachmesh.refusals import MIN_REGIONS_TO_SURVIVE_ONE
 from roachmesh.security_rules import SQL_PORT
 from roachmesh.topology import (
     Access,
     Cilium,
     CockroachDB,
+    Database,
     Image,
     K3s,
     Model,
@@ -124,6 +126,15 @@ class RegionPlan(Model):
         return (self.subnet, self.cluster.pods) if self.cluster else (self.subnet,)
 
 
+class DatabasePlan(Model):
+    """The application's database; `regions` are the localities of the nodes, in the topology's order."""
+
+    name: str
+    primary_region: str
+    regions: tuple[str, ...]
+    survival: Literal["zone", "region"]
+
+
 class Plan(Model):
     """Everything that will exist; `regions` keep the topology's order."""
 
@@ -134,6 +145,7 @@ class Plan(Model):
     access: Access
     time: Time
     cockroachdb: CockroachDB
+    database: DatabasePlan
     k3s: K3s
     cilium: Cilium
     image: Image
@@ -189,9 +201,20 @@ def make_plan(topology: Topology) -> Plan:
         access=topology.access,
         time=topology.time,
         cockroachdb=topology.cockroachdb,
+        database=_plan_database(topology.database, [region.name for region in regions]),
         k3s=topology.k3s,
         cilium=topology.cilium,
         image=topology.image,
+    )
+
+
+def _plan_database(database: Database, regions: Sequence[str]) -> DatabasePlan:
+    most: Literal["region", "zone"] = "region" if len(regions) >= MIN_REGIONS_TO_SURVIVE_ONE else "zone"
+    return DatabasePlan(
+        name=database.name,
+        primary_region=database.primary_region or regions[0],
+        regions=tuple(regions),
+        survival=most if database.survival == "auto" else database.survival,
     )
 
 

@@ -14,7 +14,7 @@ from roachmesh.addressing import Kind
 from roachmesh.wording import Location, shown
 
 if TYPE_CHECKING:  # it refuses what is found here
-    from roachmesh.topology import Region
+    from roachmesh.topology import Region, Topology
 
 Mistake = tuple[Location, str]
 Ranges = Mapping[tuple[int, Kind], IPv4Network | None]  # by the region's index; None for those to derive
@@ -22,6 +22,7 @@ Ranges = Mapping[tuple[int, Kind], IPv4Network | None]  # by the region's index;
 MAX_PEERINGS = 500  # per virtual network; source: "Azure networking limits"
 MAX_ROUTES = 400  # per route table; source: the same
 MAX_CLUSTERS = 255  # in one mesh; source: "Setting up Cluster Mesh", limitations, Cilium's documentation
+MIN_REGIONS_TO_SURVIVE_ONE = 3  # source: "Multi-Region Survival Goals", CockroachDB's documentation
 K3S_ONLY = ("servers", "pods", "services", "cluster_id")
 MAX_TAG_LENGTH = 256  # source: "Use tags to organize your Azure resources", limitations
 
@@ -95,6 +96,22 @@ def k3s_nodes(counts: Mapping[int, int]) -> Iterator[Mistake]:
             ("regions",),
             f"{total} nodes are on k3s, each needs a route in every region, and Azure allows {MAX_ROUTES} in "
             f"a route table; write {MAX_ROUTES} nodes or fewer, the others with `platform: vm`.",
+        )
+
+
+def in_database(topology: Topology) -> Iterator[Mistake]:
+    """Find what the regions cannot give the database."""
+    primary, regions = topology.database.primary_region, [region.name for region in topology.regions]
+    if primary and primary not in regions:
+        yield (
+            ("database", "primary_region"),
+            f"{shown(primary)} is no region of this topology; write the name of one, such as {regions[0]}.",
+        )
+    if topology.database.survival == "region" and len(regions) < MIN_REGIONS_TO_SURVIVE_ONE:
+        yield (
+            ("database", "survival"),
+            f"to survive the loss of a region takes {MIN_REGIONS_TO_SURVIVE_ONE} regions, and here are "
+            f"{len(regions)}; write `survival: zone`, or more regions.",
         )
 
 

@@ -27,6 +27,7 @@ from roachmesh.addressing import Kind
 from roachmesh.errors import InvalidTopology
 from roachmesh.fields import (
     CiliumRelease,
+    DatabaseName,
     HostName,
     ImageVersion,
     ImageWord,
@@ -91,6 +92,24 @@ class CockroachDB(Model):
     """The database."""
 
     version: Release = Field(default=versions.COCKROACHDB, description="Version to install, such as v26.2.2.")
+
+
+class Database(Model):
+    """The application's database, in all regions of the topology."""
+
+    name: DatabaseName = Field(default="movr", description="Its name; small letters, digits and underscores.")
+    primary_region: Name | None = Field(
+        title="Primary region",
+        default=None,
+        description="Name of the region that rows and tables belong to unless they say otherwise; the first "
+        "region when left out.",
+    )
+    survival: Literal["auto", "zone", "region"] = Field(
+        title="Survival goal",
+        default="auto",
+        description="What it survives the loss of: a zone, or a region, which takes 3 of them and makes "
+        "writes slower; auto is a region where there are 3 or more.",
+    )
 
 
 class K3s(Model):
@@ -222,6 +241,7 @@ class Topology(Model):
     access: Access = Access()
     time: Time = Time()
     cockroachdb: CockroachDB = CockroachDB()
+    database: Database = Database()
     k3s: K3s = K3s()
     cilium: Cilium = Cilium()
     image: Image = Image()
@@ -240,6 +260,7 @@ class Topology(Model):
             ids = {i: region.cluster_id for i, region in regions.items() if region.cluster_id}
             clusters = {i: region.nodes for i, region in regions.items() if region.platform == "k3s"}
             mistakes += [mistake(*found) for found in refusals.k3s_nodes(clusters)]
+            mistakes += [mistake(*found) for found in refusals.in_database(topology)]
         except ValidationError as exc:
             # A list whose items are all wrong is not empty, although pydantic says so too.
             found = exc.errors(include_url=False)

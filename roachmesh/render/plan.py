@@ -21,7 +21,8 @@ def markdown(planned: Inventory, cost: Cost, *, with_picture: bool = True) -> st
         f"CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes in {len(plan.regions)} regions: "
         f"{len(everything)} resources, {'about' if cost.complete else 'more than'} "
         f"{_money(cost.usd_per_month)} a month. "
-        f"SSH from {operators}; nothing else from outside.",
+        f"SSH from {operators}; nothing else from outside. Database {plan.database.name}: primary region "
+        f"{plan.database.primary_region}, survives the loss of a {plan.database.survival}.",
     ]
     found = [f"- {sentence}" for sentence in warnings.find(plan)]
     if found:

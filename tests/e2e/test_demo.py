@@ -55,6 +55,18 @@ def test_what_was_written_in_each_region_is_read_from_another(world: World) -> N
     assert world.roachmesh("sql", str(TOPOLOGY), *query).split() == ["eastus", "northeurope", "westus"]
 
 
+def test_the_database_is_in_all_regions_and_survives_the_loss_of_one(world: World) -> None:
+    def asked(query: str) -> list[str]:
+        return world.roachmesh("sql", str(TOPOLOGY), "--", "-Atc", query).split()
+
+    assert [row.split("|")[1:3] for row in asked("SHOW REGIONS FROM DATABASE movr")] == [
+        ["eastus", "t"],
+        ["northeurope", "f"],
+        ["westus", "f"],
+    ]
+    assert asked("SHOW SURVIVAL GOAL FROM DATABASE movr") == ["movr|region"]
+
+
 @pytest.mark.parametrize("node", ["eastus/1", "northeurope/3"])
 def test_openssl_finds_the_nodes_certificates_split_by_use(world: World, node: str) -> None:
     text = "sudo openssl x509 -noout -ext extendedKeyUsage -in"

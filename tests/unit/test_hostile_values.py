@@ -45,6 +45,7 @@ FULL: dict[str, Any] = {
     "access": {"operator_cidrs": ["203.0.113.7/32"]},
     "time": {"source": "ntp", "ntp_servers": ["time.windows.com"]},
     "cockroachdb": {"version": "v26.2.2"},
+    "database": {"name": "movr", "primary_region": "eastus", "survival": "zone"},
     "k3s": {"version": "v1.36.4+k3s1"},
     "cilium": {"version": "1.20.5"},
     "image": {"publisher": "Debian", "offer": "debian-13", "sku": "13-gen2", "version": "latest"},
@@ -130,7 +131,7 @@ def test_the_full_topology_has_every_field_there_is() -> None:
     schema = Topology.model_json_schema()
     for name, place in [("Region", FULL["regions"][0]), ("Access", FULL["access"]), ("Time", FULL["time"])]:
         assert set(place) == set(schema["$defs"][name]["properties"])
-    for name in ("CockroachDB", "K3s", "Cilium", "Image"):
+    for name in ("CockroachDB", "Database", "K3s", "Cilium", "Image"):
         assert set(FULL[name.lower()]) == set(schema["$defs"][name]["properties"])
     assert set(FULL) == set(schema["properties"])
 
@@ -209,10 +210,16 @@ def test_what_is_accepted_adds_no_line_and_no_character_of_meaning(odd: tuple[st
     name, region, host, image = odd
     given = full_with(("name",), name)
     given["regions"] = [{"platform": "vm", "name": each, "location": "eastus"} for each in (name, region)]
+    given["database"]["primary_region"] = name
     given["time"]["ntp_servers"] = [host, host]
     given["image"] = dict.fromkeys(("publisher", "offer", "sku"), image)
     tame = json.loads(json.dumps(given))
-    tame.update(name="demo", image=FULL["image"], time={"source": "ntp", "ntp_servers": ["one", "two"]})
+    tame.update(
+        name="demo",
+        image=FULL["image"],
+        database=FULL["database"],
+        time={"source": "ntp", "ntp_servers": ["one", "two"]},
+    )
     for each, calm in zip(tame["regions"], ("eastus", "westus"), strict=True):
         each["name"] = calm
 
@@ -344,7 +351,7 @@ def test_the_largest_topology_there_can_be_is_read(path: Path) -> None:
         {
             **region,
             "platform": "vm",
-            "name": f"r{i}",
+            "name": f"r{i}" if i else "eastus",
             "vnet": str(vnets[i]),
             "subnet": str(vnets[i]),
             "zones": ["1", "2", "3"],

@@ -12,9 +12,9 @@ from roachmesh.topology import Topology
 
 # fmt: off
 WHOLE = [
-    ("", "1:1: topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image."),
-    ("- eastus", "1:1: topology: a list is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image."),
-    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image."),
+    ("", "1:1: topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, k3s, cilium, image."),
+    ("- eastus", "1:1: topology: a list is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, k3s, cilium, image."),
+    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, k3s, cilium, image."),
     ("name: a\n---\nname: b", "2:1: a second document begins here; write one topology per file."),
     ("regions:", "1:9: regions: is empty; write one, each item after `- `."),
     ("regions: {eastus: 3}", "1:10: regions: a mapping is no list; write one, each item after `- `."),
@@ -34,7 +34,7 @@ WHOLE = [
     ("name: &a b", "1:7: aliases and anchors (* and &) are refused; write the value out."),
     ("name: !!str b", "1:7: the tag 'tag:yaml.org,2002:str' is refused; write plain values."),
     ("? [a]\n: b", "1:3: a key is a single word; this is a list or mapping."),
-    ("<<: {name: a}", "1:1: '<<': there is no such key; write one of name, regions, access, time, cockroachdb, k3s, cilium, image."),
+    ("<<: {name: a}", "1:1: '<<': there is no such key; write one of name, regions, access, time, cockroachdb, database, k3s, cilium, image."),
     ("name: [unclosed\nregions: ]]", "2:8: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence from line 1; mind colons, quotes, brackets and indentation up to here."),
     ("name: a\n\tregions: 1", "2:1: this is not YAML: a tab; indent with spaces."),
     ("name: a: b", "1:8: this is not YAML: mapping values are not allowed in this context; mind colons, quotes, brackets and indentation up to here."),
@@ -45,6 +45,10 @@ WHOLE = [
     ("cockroachdb: {version: v23.2.9}", "1:24: cockroachdb.version: v23.2.9 is older than v24.3.0, the oldest that is supported; write v26.2.2, for instance."),
     ("cockroachdb: v26.2.2", "1:14: cockroachdb: 'v26.2.2' is no mapping; write `key: value` on lines of their own, the keys being version."),
     ("cockroachdb:", "1:13: cockroachdb: is empty; write `key: value` on lines of their own, the keys being version."),
+    ("database: {name: Movr DB}", "1:18: database.name: 'Movr DB' does not fit; write movr_db."),
+    ("database: {name: system}", "1:18: database.name: system is the database's own; write another, such as movr."),
+    ("database: {survival: most}", "1:22: database.survival: 'most' is not known; write 'auto', 'zone' or 'region'."),
+    ("database: {primary_region: mars}", "1:28: database.primary_region: 'mars' is no region of this topology; write the name of one, such as eastus."),
     ("access: {operator_cidrs: [0.0.0.0/0]}", "1:27: access.operator_cidrs[0]: 0.0.0.0/0 opens SSH to 4,294,967,296 addresses; write your own, such as 203.0.113.7/32."),
     ("access: {operator_cidrs: [64.0.0.0/7]}", "1:27: access.operator_cidrs[0]: 64.0.0.0/7 opens SSH to 33,554,432 addresses; write your own, such as 203.0.113.7/32."),
     ("access: {operator_cidrs: [10.0.0.0/8]}", "1:27: access.operator_cidrs[0]: 10.0.0.0/8 never arrives from the internet, where machines are reached; write the public address that you come from, such as 203.0.113.7/32."),
@@ -324,7 +328,7 @@ def test_of_many_mistakes_the_first_twenty_are_told(path: Path) -> None:
         ({"image": {"sku": ["a"]}}, "image.sku: a list is no text; write a word, or leave the key out."),
         (
             None,
-            "topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, k3s, cilium, image.",
+            "topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, k3s, cilium, image.",
         ),
         ({1: 2}, "[1]: Keys should be strings"),
     ],
