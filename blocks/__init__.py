@@ -3,6 +3,7 @@
 from blocks.artifacts import Artifacts
 from blocks.azure_credentials import AzureCredentials
 from blocks.certificates import Certificates
+from blocks.cockroachdb_licence import CockroachDBLicence
 from blocks.kubeconfig import Kubeconfig
 from blocks.kubernetes_secrets import KubernetesSecrets
 from blocks.results_key import ResultsKey
@@ -12,6 +13,7 @@ __all__ = [
     "Artifacts",
     "AzureCredentials",
     "Certificates",
+    "CockroachDBLicence",
     "Kubeconfig",
     "KubernetesSecrets",
     "ResultsKey",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flows.parallel import Parallel, for_each
 from roachmesh.outcome import Outcome
+from tasks.cluster_settings import ensure_cluster_settings
 from tasks.cockroachdb import ensure_cockroachdb_started
 from tasks.cockroachdb_pods import ensure_cockroachdb_in_pods, wait_for_pods_ready
 from tasks.database import ensure_initialised, wait_for_members
@@ -19,7 +20,8 @@ def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> li
     initialised = ensure_initialised(deployment, machines)
     for_each(deployment.plan.clusters, wait_for_pods_ready, deployment)
     wait_for_members(deployment, machines[0])
-    return [*started, initialised, ensure_database(deployment, machines[0])]
+    settings = ensure_cluster_settings(deployment, machines[0])
+    return [*started, initialised, settings, ensure_database(deployment, machines[0])]
 
 
 def start_nodes(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:

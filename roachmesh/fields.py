@@ -79,6 +79,12 @@ def _refuse_system(name: str) -> str:
     return name
 
 
+def _refuse_kept_elsewhere(setting: str) -> str:
+    if setting in ("enterprise.license", "cluster.organization"):
+        raise ValueError(f"{setting} is kept out of topologies; write it into a block CockroachDB Licence.")
+    return setting
+
+
 def _refuse_arm64(sku: str) -> str:
     if "arm64" in sku.lower():
         raise ValueError(f"{shown(sku)} is for ARM64 and CockroachDB is installed for x86-64; write 13-gen2.")
@@ -101,6 +107,22 @@ DatabaseName = Annotated[
         lambda text: re.sub("[ -]", "_", text.lower()),
     ),
     AfterValidator(_refuse_system),
+]
+SettingName = Annotated[
+    StrictStr,
+    Word(
+        r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){1,8}",
+        "a cluster setting, such as kv.rangefeed.enabled",
+        str.lower,
+    ),
+    AfterValidator(_refuse_kept_elsewhere),
+]
+SettingValue = Annotated[
+    StrictStr,
+    Word(
+        r"-?[A-Za-z0-9][A-Za-z0-9._-]{0,199}",
+        "a value in quotes, of letters, digits, dots, hyphens, underscores",
+    ),
 ]
 Location = Annotated[
     StrictStr,

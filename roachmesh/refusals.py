@@ -14,7 +14,7 @@ from roachmesh.addressing import Kind
 from roachmesh.wording import Location, shown
 
 if TYPE_CHECKING:  # it refuses what is found here
-    from roachmesh.topology import Region, Topology
+    from roachmesh.topology import Region, Setting, Topology
 
 Mistake = tuple[Location, str]
 Ranges = Mapping[tuple[int, Kind], IPv4Network | None]  # by the region's index; None for those to derive
@@ -113,6 +113,17 @@ def in_database(topology: Topology) -> Iterator[Mistake]:
             f"to survive the loss of a region takes {MIN_REGIONS_TO_SURVIVE_ONE} regions, and here are "
             f"{len(regions)}; write `survival: zone`, or more regions.",
         )
+
+
+def refuse_twice(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
+    """Pass on settings that each have one value.
+
+    Raises:
+        ValueError: one has two.
+    """
+    for index, _ in _twice((i, setting.name) for i, setting in enumerate(settings)):
+        raise ValueError(f"{settings[index].name} is there twice; write it once.")
+    return settings
 
 
 def refuse_too_many(regions: object) -> object:

@@ -37,6 +37,8 @@ from roachmesh.fields import (
     Network,
     OperatorRange,
     Release,
+    SettingName,
+    SettingValue,
     Size,
     X86Word,
 )
@@ -88,10 +90,23 @@ class Time(Model):
     )
 
 
+class Setting(Model):
+    """A cluster setting of CockroachDB."""
+
+    name: SettingName = Field(description="Its name, such as kv.rangefeed.enabled.")
+    value: SettingValue = Field(description="Its value as text, such as true, 100 or 5m.")
+
+
 class CockroachDB(Model):
-    """The database."""
+    """The database cluster."""
 
     version: Release = Field(default=versions.COCKROACHDB, description="Version to install, such as v26.2.2.")
+    settings: Annotated[tuple[Setting, ...], AfterValidator(refusals.refuse_twice)] = Field(
+        title="Cluster settings",
+        default=(),
+        max_length=100,
+        description="Cluster settings to have; others are left as they are.",
+    )
 
 
 class Database(Model):

@@ -7,13 +7,23 @@ from blocks import (
     Artifacts,
     AzureCredentials,
     Certificates,
+    CockroachDBLicence,
     Kubeconfig,
     KubernetesSecrets,
     ResultsKey,
     SshKey,
 )
 
-BLOCKS = [Artifacts, AzureCredentials, Certificates, Kubeconfig, KubernetesSecrets, ResultsKey, SshKey]
+BLOCKS = [
+    Artifacts,
+    AzureCredentials,
+    Certificates,
+    CockroachDBLicence,
+    Kubeconfig,
+    KubernetesSecrets,
+    ResultsKey,
+    SshKey,
+]
 
 
 @pytest.mark.parametrize("block", BLOCKS)

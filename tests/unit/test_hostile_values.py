@@ -44,7 +44,10 @@ FULL: dict[str, Any] = {
     ],
     "access": {"operator_cidrs": ["203.0.113.7/32"]},
     "time": {"source": "ntp", "ntp_servers": ["time.windows.com"]},
-    "cockroachdb": {"version": "v26.2.2"},
+    "cockroachdb": {
+        "version": "v26.2.2",
+        "settings": [{"name": "kv.rangefeed.enabled", "value": "true"}],
+    },
     "database": {"name": "movr", "primary_region": "eastus", "survival": "zone"},
     "k3s": {"version": "v1.36.4+k3s1"},
     "cilium": {"version": "1.20.5"},
