@@ -198,7 +198,7 @@ def test_a_run_killed_at_every_request_and_every_task_repeats_nothing_that_finis
         one.judge(undisturbed)
 
 
-def test_a_run_whose_whole_machine_dies_at_every_task_is_continued_by_another_worker(
+def test_a_run_whose_whole_machine_dies_at_every_other_task_is_continued_by_another_worker(
     world: World, directory: Path
 ) -> None:
     undisturbed = deploy_undisturbed(world, directory, "k3s")
@@ -206,7 +206,7 @@ def test_a_run_whose_whole_machine_dies_at_every_task_is_continued_by_another_wo
     with small(world, directory, "machineless", "k3s") as one:
         run_id = one.trigger()
         kills, seen = 0, 0
-        while one.until_grown(one.results, seen, lambda: one.state() == "COMPLETED"):
+        while one.until_grown(one.results, seen + 1, lambda: one.state() == "COMPLETED"):
             assert one.terminal_code() is None, one.log.read_text()
             flow = processes.find({**mark, "PREFECT__FLOW_RUN_ID": run_id})
             processes.end([*processes.find(mark, "worker"), *flow])
@@ -216,7 +216,7 @@ def test_a_run_whose_whole_machine_dies_at_every_task_is_continued_by_another_wo
             one.start("resume", run_id)
             prefect_server.start_worker(world.instance)
 
-        assert kills > undisturbed.results / 2  # tasks that end side by side are killed together
+        assert kills > undisturbed.results / 4  # tasks that end side by side are killed together
         assert one.terminal_code(timeout_s=60) == 0, one.log.read_text()
         one.judge(undisturbed)
 
