@@ -111,9 +111,18 @@ def test_root_cannot_set_the_clock(lab: MachineLab) -> None:
 def test_root_may_change_its_own_network_settings_and_no_others(lab: MachineLab) -> None:
     with lab.shell("a4") as shell:
         shell.run("sudo -n sysctl -w net.ipv4.ip_forward=0")
-        same = "kernel.panic=$(cat /proc/sys/kernel/panic)"
+        same = "kernel.randomize_va_space=$(cat /proc/sys/kernel/randomize_va_space)"
         assert shell.attempt(f"sudo -n sysctl -w {same}")[0] != 0
         assert shell.attempt("sudo -n sh -c 'echo 0 >/sys/kernel/mm/ksm/run'")[0] != 0
+
+
+def test_what_a_kubelet_sets_is_the_machines_own_and_reaches_no_kernel(lab: MachineLab) -> None:
+    host = Path("/proc/sys/kernel/panic")
+    before = host.read_text()
+    with lab.shell("a4") as shell:
+        shell.run("sudo -n sysctl -w kernel.panic=77")
+        assert shell.run("cat /proc/sys/kernel/panic") == "77"
+    assert host.read_text() == before != "77\n"
 
 
 # Disks
