@@ -30,7 +30,7 @@ EMOJI = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")  # the network
 WIDTH = 1360
 HEIGHTS = {"plan": 1000, "network-test": 860, "timeline": 1240, "connection-card": 860}
 RUN_HEIGHT = 900
-DRAWING_S = 6.0  # the UI fills its pages, and the graph on them, a while after they are loaded
+DRAWING_S = 10.0  # the UI fills its pages, and the graph on them, a while after they are loaded
 # A click that this UI takes for one.
 OPEN_ARTIFACTS = """[...document.querySelectorAll('[role=tab]')].find(tab => tab.textContent === 'Artifacts')
 .dispatchEvent(new MouseEvent('mousedown', {bubbles: true}))"""
