@@ -165,6 +165,10 @@ class Plan(Model):
         """The regions on k3s."""
         return tuple(region for region in self.regions if region.cluster)
 
+    def peers_of(self, region: RegionPlan) -> tuple[RegionPlan, ...]:
+        """The other regions on k3s."""
+        return tuple(peer for peer in self.clusters if peer.name != region.name)
+
     def region_of(self, node: Node) -> RegionPlan:
         """Give the region that a node stands in."""
         return next(region for region in self.regions if region.name == node.region)

@@ -69,7 +69,7 @@ def ensure_cilium(deployment: Deployment, region: RegionPlan) -> Outcome:
 
 def lost(api: Kubernetes, plan: Plan, region: RegionPlan) -> list[str]:
     """Name what the installed chart had made for its cluster and for the mesh, and is gone."""
-    peers = [peer.name for peer in plan.clusters if peer.name != region.name]
+    peers = [peer.name for peer in plan.peers_of(region)]
     parts = [(DAEMON_SET, cilium.CHART), (CONFIG_MAP, "cilium-config")]
     if peers:
         parts.append((DEPLOYMENT, MESH_SERVER))

@@ -48,7 +48,7 @@ def wait_for_clustermesh(deployment: Deployment, region: RegionPlan) -> None:
 
 def disconnected(deployment: Deployment, region: RegionPlan) -> list[str]:
     """Name the clusters that a cluster should be connected to and is not, and why; none if it is alone."""
-    peers = [peer for peer in deployment.plan.clusters if peer.name != region.name]
+    peers = deployment.plan.peers_of(region)
     if not peers:
         return []
     api = kubernetes(deployment, region)

@@ -149,9 +149,7 @@ def values(plan: Plan, region: RegionPlan) -> CiliumValues:
         raise TypeError(f"{region.name} has no cluster")
     inside = [range_ for one in plan.regions for range_ in (one.vnet, *one.ranges[1:])]
     peers = tuple(
-        Peer(name=peer.name, ips=tuple(node.address for node in peer.nodes))
-        for peer in plan.clusters
-        if peer.name != region.name
+        Peer(name=peer.name, ips=tuple(node.address for node in peer.nodes)) for peer in plan.peers_of(region)
     )
     return CiliumValues(
         cluster=ClusterValues(name=region.name, id=region.cluster.id),

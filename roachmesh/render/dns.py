@@ -47,7 +47,7 @@ def objects(plan: Plan, region: RegionPlan) -> list[dict[str, Any]]:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": CUSTOM, "namespace": NAMESPACE},
-            "data": {"peers.server": forwards(_peers(plan, region))},
+            "data": {"peers.server": forwards(plan.peers_of(region))},
         },
         {
             "apiVersion": "v1",
@@ -114,10 +114,6 @@ def dnsmasq(plan: Plan) -> str:
         for node in cluster.nodes[:MAX_FORWARDS]
     ]
     return "\n".join(lines) + "\n"
-
-
-def _peers(plan: Plan, region: RegionPlan) -> list[RegionPlan]:
-    return [peer for peer in plan.clusters if peer.name != region.name]
 
 
 def _domain(region: RegionPlan) -> str:

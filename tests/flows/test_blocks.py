@@ -3,27 +3,17 @@ from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from pydantic import ValidationError
 
+import blocks
 from blocks import (
     Artifacts,
     AzureCredentials,
     Certificates,
-    CockroachDBLicence,
     Kubeconfig,
     KubernetesSecrets,
-    ResultsKey,
     SshKey,
 )
 
-BLOCKS = [
-    Artifacts,
-    AzureCredentials,
-    Certificates,
-    CockroachDBLicence,
-    Kubeconfig,
-    KubernetesSecrets,
-    ResultsKey,
-    SshKey,
-]
+BLOCKS = [getattr(blocks, name) for name in blocks.__all__]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
