@@ -18,7 +18,7 @@ _PACKAGES = (
     "systemd", "systemd-sysv", "systemd-resolved", "dbus", "openssh-server", "sudo", "curl",
     "ca-certificates", "iproute2", "iputils-ping", "linux-sysctl-defaults", "nftables", "procps",
     "e2fsprogs", "python3", "python3-cryptography", "python3-yaml", "postgresql-17", "postgresql-client-17",
-    "chrony", "dnsmasq",
+    "chrony", "dnsmasq", "pgbouncer", "pgpool2", "python3-psycopg",
     # What a Kubernetes node runs, and what the programs in its containers are made of.
     "containerd", "runc", "containernetworking-plugins", "etcd-server", "etcd-client", "iptables",
     "conntrack", "ethtool", "socat", "busybox-static", "python3-dnspython",
@@ -34,7 +34,7 @@ _LEFT_OUT = (
 _ENABLED = ("systemd-networkd.service", "cloud-final.service", "kubelet-sysctls.service")
 _DISABLED = (
     "postgresql.service", "dnsmasq.service", "containerd.service", "etcd.service", "getty@tty1.service",
-    "remote-fs.target",
+    "remote-fs.target", "pgbouncer.service", "pgpool2.service",
 )  # fmt: skip
 _MASKED = (  # a boot costs a third less without them
     "apt-daily-upgrade.timer", "apt-daily.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",

@@ -71,6 +71,19 @@ def test_nobody_else_gets_in(lab: MachineLab, user: str, key: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("service", ["pgbouncer", "pgpool2"])
+def test_a_pooler_starts_when_it_is_told_to_and_not_before(lab: MachineLab, service: str) -> None:
+    with lab.shell("a4") as shell:
+        assert shell.attempt(f"systemctl is-enabled {service}") == (1, "disabled\n")
+        assert shell.attempt(f"systemctl is-active {service}") == (3, "inactive\n")
+        shell.run(f"sudo -n systemctl start {service}")
+        try:
+            process = shell.run(f"systemctl show --property MainPID --value {service}")
+            assert shell.run(f"ps -o user= -p {process}") == "postgres"
+        finally:
+            shell.run(f"sudo -n systemctl stop {service}")
+
+
 def test_no_password_opens_anything(lab: MachineLab) -> None:
     with lab.shell("a4") as shell:
         effective = shell.run("sudo -n sshd -T")
