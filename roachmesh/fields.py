@@ -16,11 +16,14 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from roachmesh import addressing, locations, sizes, versions
+from roachmesh import addressing, locations, names, sizes, versions
 from roachmesh.wording import shown, strange_character
 
 # The oldest release that its makers still support. Source: CockroachDB's "Release Support Policy".
 OLDEST_COCKROACHDB = "v24.3.0"
+
+# Source: pkg/security/username of cockroachdb/cockroach; the last one is what `verify` logs in as.
+RESERVED_USERS = ("root", "admin", "node", "none", "public", names.VERIFY_USER)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,12 @@ def _refuse_system(name: str) -> str:
     return name
 
 
+def _refuse_reserved(user: str) -> str:
+    if user in RESERVED_USERS or user.startswith(("pg_", "crdb_")):
+        raise ValueError(f"{user} is a name that CockroachDB or Roachmesh keeps; write another, such as app.")
+    return user
+
+
 def _refuse_kept_elsewhere(setting: str) -> str:
     if setting in ("enterprise.license", "cluster.organization"):
         raise ValueError(f"{setting} is kept out of topologies; write it into a block CockroachDB Licence.")
@@ -107,6 +116,15 @@ DatabaseName = Annotated[
         lambda text: re.sub("[ -]", "_", text.lower()),
     ),
     AfterValidator(_refuse_system),
+]
+UserName = Annotated[
+    StrictStr,
+    Word(
+        r"[a-z][a-z0-9_]{0,62}",
+        "1 to 63 small letters, digits and underscores, beginning with a letter, such as app",
+        lambda text: re.sub("[ -]", "_", text.lower()),
+    ),
+    AfterValidator(_refuse_reserved),
 ]
 SettingName = Annotated[
     StrictStr,
@@ -177,6 +195,29 @@ ImageVersion = Annotated[
     Word(r"latest|[0-9]{1,9}(\.[0-9]{1,9}){2}", "latest, or a version of the image such as 0.20260101.1"),
 ]
 
+_PART = r"[a-z0-9]+([._-][a-z0-9]+)*"
+ContainerImage = Annotated[
+    StrictStr,
+    Word(
+        rf"(?=.{{1,200}}$){_PART}(/{_PART}){{1,7}}",
+        "an image with its registry and without its tag, such as docker.io/sosedoff/pgweb",
+    ),
+]
+ContainerTag = Annotated[
+    StrictStr, Word(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", "the image's tag in quotes, such as '0.16.2'")
+]
+VariableName = Annotated[
+    StrictStr,
+    Word(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "letters, digits and underscores, such as LOG_LEVEL"),
+]
+VariableValue = Annotated[
+    StrictStr,
+    Word(
+        r"(?=.{1,200}$)[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*",
+        "up to 200 letters, digits, hyphens, underscores, with dots and slashes between, in quotes",
+    ),
+]
+
 # A form knows no type of address ranges.
 _RANGE_IN_A_FORM = WithJsonSchema({"type": "string", "pattern": f"^{addressing.RANGE.pattern}$"})
 Network = Annotated[
@@ -191,3 +232,4 @@ OperatorRange = Annotated[
     AfterValidator(addressing.refuse_operator),
     _RANGE_IN_A_FORM,
 ]
+ClientRange = Annotated[IPv4Network, BeforeValidator(addressing.read_range), _RANGE_IN_A_FORM]

@@ -128,12 +128,13 @@ class Inventory(Model):
     def security_group(self, region: RegionPlan) -> Resource:
         """Describe a region's network security group with all of our rules."""
         mesh = self.plan.mesh
+        services = security_rules.Services(self.plan.service_ports(region), self.plan.access.nodeport_cidrs)
         if region.cluster:
             clusters = [range_ for one in self.plan.clusters for range_ in one.ranges]
             pods = region.cluster.pods
-            rules = security_rules.k3s_region(region.subnet, pods, mesh, clusters, self.operators)
+            rules = security_rules.k3s_region(region.subnet, pods, mesh, clusters, self.operators, services)
         else:
-            rules = security_rules.vm_region(region.subnet, mesh, self.operators)
+            rules = security_rules.vm_region(region.subnet, mesh, self.operators, services)
         properties = {"securityRules": [security_rules.as_azure(rule) for rule in rules]}
         details = ", ".join(rule.name for rule in rules)
         return self._make(SECURITY_GROUP, names.security_group(region.name), region, details, properties)

@@ -2,6 +2,7 @@
 
 ADMIN_USER = "roachmesh"
 DATABASE_USER = "cockroach"
+VERIFY_USER = "roachmesh"  # the SQL user as whom poolers are tried
 
 # Tags on everything we make; what carries none of them is not ours.
 TAG_TOPOLOGY = "roachmesh-topology"
@@ -64,6 +65,7 @@ CONTAINER = "cockroachdb"
 PUBLIC_SERVICE = "cockroachdb-public"
 NODE_SECRET = "cockroachdb-node"  # noqa: S105 -- a name
 LOCALITIES = "localities"
+APPLICATION = "application"  # its Deployment, Service and Secret, and its unit on machines
 
 
 def pod_domain(region: str) -> str:
@@ -74,6 +76,11 @@ def pod_domain(region: str) -> str:
 def public_host(region: str) -> str:
     """Name in DNS whatever database pods of a region are ready."""
     return f"{PUBLIC_SERVICE}.{namespace(region)}.svc.cluster.local"
+
+
+def pooler_host(region: str, pooler: str) -> str:
+    """Name in DNS whatever poolers of a region on k3s are ready; their Service is named after the pooler."""
+    return f"{pooler}.{namespace(region)}.svc.cluster.local"
 
 
 def pod(number: int) -> str:

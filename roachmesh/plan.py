@@ -5,12 +5,13 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from typing import Literal
 
-from roachmesh import addressing, locations, names
+from roachmesh import addressing, locations, names, sizes
 from roachmesh.addressing import Kind
 from roachmesh.refusals import MIN_REGIONS_TO_SURVIVE_ONE
-from roachmesh.security_rules import SQL_PORT
+from roachmesh.security_rules import APPLICATION_NODE_PORT, POOLER_NODE_PORT, POOLER_PORT, SQL_PORT
 from roachmesh.topology import (
     Access,
+    Application,
     Cilium,
     CockroachDB,
     Database,
@@ -20,13 +21,18 @@ from roachmesh.topology import (
     Region,
     Time,
     Topology,
+    User,
     ranges_of,
 )
 
 JOIN_MEMBERS_PER_REGION = 2
 ETCD_MEMBERS = 3  # survive the loss of one; more are slower
+POOLER_PODS = 2
+# More would wait for each other. Source: "Connection Pooling", CockroachDB documentation.
+CONNECTIONS_PER_VCPU = 4
 
 Role = Literal["vm", "server", "agent"]
+Pooler = Literal["pgbouncer", "pgpool", "none"]
 
 
 class Node(Model):
@@ -133,6 +139,12 @@ class DatabasePlan(Model):
     primary_region: str
     regions: tuple[str, ...]
     survival: Literal["zone", "region"]
+    users: tuple[User, ...]
+
+    @property
+    def with_password(self) -> tuple[str, ...]:
+        """The users that poolers let in: `verify`'s own, then the topology's."""
+        return (names.VERIFY_USER, *(user.name for user in self.users if user.login == "password"))
 
 
 class Plan(Model):
@@ -146,6 +158,8 @@ class Plan(Model):
     time: Time
     cockroachdb: CockroachDB
     database: DatabasePlan
+    pooler: Pooler
+    application: Application
     k3s: K3s
     cilium: Cilium
     image: Image
@@ -172,6 +186,22 @@ class Plan(Model):
     def region_of(self, node: Node) -> RegionPlan:
         """Give the region that a node stands in."""
         return next(region for region in self.regions if region.name == node.region)
+
+    def pooler_port(self, region: RegionPlan) -> int:
+        """Say where a region's pooler listens, on each of its machines."""
+        return POOLER_NODE_PORT if region.cluster else POOLER_PORT
+
+    def pooler_connections(self, region: RegionPlan) -> int:
+        """Say how many connections to the database each pooler of a region may have, to share its vCPUs."""
+        total = CONNECTIONS_PER_VCPU * sizes.read(region.size).vcpus * len(region.nodes)
+        return total // (POOLER_PODS if region.cluster else len(region.nodes))
+
+    def service_ports(self, region: RegionPlan) -> tuple[int, ...]:
+        """Say at which ports of a region's machines clients find the pooler and the application."""
+        ports = [self.pooler_port(region)] if self.pooler != "none" else []
+        if self.application.kind == "image" and region.cluster:
+            ports.append(APPLICATION_NODE_PORT)
+        return tuple(ports)
 
     @property
     def join(self) -> tuple[str, ...]:
@@ -206,6 +236,8 @@ def make_plan(topology: Topology) -> Plan:
         time=topology.time,
         cockroachdb=topology.cockroachdb,
         database=_plan_database(topology.database, [region.name for region in regions]),
+        pooler=topology.pooler,
+        application=topology.application,
         k3s=topology.k3s,
         cilium=topology.cilium,
         image=topology.image,
@@ -219,6 +251,7 @@ def _plan_database(database: Database, regions: Sequence[str]) -> DatabasePlan:
         primary_region=database.primary_region or regions[0],
         regions=tuple(regions),
         survival=most if database.survival == "auto" else database.survival,
+        users=database.users,
     )
 
 

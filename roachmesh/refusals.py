@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from roachmesh import addressing, locations
 from roachmesh.addressing import Kind
 from roachmesh.wording import Location, shown
 
 if TYPE_CHECKING:  # it refuses what is found here
-    from roachmesh.topology import Region, Setting, Topology
+    from roachmesh.topology import Application, Region, Setting, Topology, User, Variable
 
 Mistake = tuple[Location, str]
 Ranges = Mapping[tuple[int, Kind], IPv4Network | None]  # by the region's index; None for those to derive
@@ -23,6 +23,10 @@ MAX_PEERINGS = 500  # per virtual network; source: "Azure networking limits"
 MAX_ROUTES = 400  # per route table; source: the same
 MAX_CLUSTERS = 255  # in one mesh; source: "Setting up Cluster Mesh", limitations, Cilium's documentation
 MIN_REGIONS_TO_SURVIVE_ONE = 3  # source: "Multi-Region Survival Goals", CockroachDB's documentation
+OF_APPLICATION = {
+    "movr": ("rate", "concurrency"),
+    "image": ("image", "tag", "port", "url_variable", "environment", "replicas"),
+}
 K3S_ONLY = ("servers", "pods", "services", "cluster_id")
 MAX_TAG_LENGTH = 256  # source: "Use tags to organize your Azure resources", limitations
 
@@ -115,15 +119,61 @@ def in_database(topology: Topology) -> Iterator[Mistake]:
         )
 
 
-def refuse_twice(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
-    """Pass on settings that each have one value.
+def in_application(application: Application) -> Iterator[Mistake]:
+    """Find what does not fit together within the application."""
+    for kind, fields in OF_APPLICATION.items():
+        for field in fields:
+            given = getattr(application, field) != type(application).model_fields[field].default
+            if given and application.kind != kind:
+                yield (field,), f"is for `kind: {kind}` only; leave it out, or write `kind: {kind}`."
+    if application.kind == "image":
+        for field, example in (("image", "docker.io/sosedoff/pgweb"), ("tag", "'0.16.2'"), ("port", "8081")):
+            if getattr(application, field) is None:
+                yield (field,), f"is missing beside `kind: image`; write {field}: {example}, for instance."
+
+
+def of_application(topology: Topology) -> Iterator[Mistake]:
+    """Find what the rest of a topology does not give its application."""
+    kind = topology.application.kind
+    if kind != "none" and all(user.login != "password" for user in topology.database.users):
+        yield (
+            ("database", "users"),
+            "none of them has a password and the application needs one; write `- {name: app}` among them.",
+        )
+    if kind == "image" and all(region.platform != "k3s" for region in topology.regions):
+        yield (
+            ("application", "kind"),
+            "images run in regions on k3s and there is none; write `kind: movr`, or a region with "
+            "`platform: k3s`.",
+        )
+
+
+Named = TypeVar("Named", "Setting", "User", "Variable")
+
+
+def refuse_twice(items: tuple[Named, ...]) -> tuple[Named, ...]:
+    """Pass on items whose names differ.
 
     Raises:
-        ValueError: one has two.
+        ValueError: two have the same.
     """
-    for index, _ in _twice((i, setting.name) for i, setting in enumerate(settings)):
-        raise ValueError(f"{settings[index].name} is there twice; write it once.")
-    return settings
+    for index, _ in _twice((i, item.name) for i, item in enumerate(items)):
+        raise ValueError(f"{items[index].name} is there twice; write it once.")
+    return items
+
+
+def refuse_clients(clients: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    """Pass on the ranges that clients outside may come from.
+
+    Raises:
+        ValueError: two overlap, which Azure refuses.
+    """
+    for one, other in addressing.overlaps(clients):
+        wider = max(clients[one], clients[other], key=lambda network: network.num_addresses)
+        raise ValueError(
+            f"{clients[one]} and {clients[other]} overlap, which Azure refuses; write only {wider}."
+        )
+    return clients
 
 
 def refuse_too_many(regions: object) -> object:
@@ -146,11 +196,7 @@ def refuse_operators(operators: tuple[IPv4Network, ...]) -> tuple[IPv4Network, .
     Raises:
         ValueError: together they are more than Azure takes.
     """
-    for one, other in addressing.overlaps(operators):
-        wider = max(operators[one], operators[other], key=lambda network: network.num_addresses)
-        raise ValueError(
-            f"{operators[one]} and {operators[other]} overlap, which Azure refuses; write only {wider}."
-        )
+    refuse_clients(operators)
     length = len(",".join(map(str, operators)))
     if length > MAX_TAG_LENGTH:
         raise ValueError(

@@ -3,9 +3,9 @@
 The last one denies the rest, for Azure's own rule 65000 admits whatever is tagged VirtualNetwork.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ KUBERNETES_PORT = 6443
 MESH_PORT = 32379  # the NodePort of Cilium's ClusterMesh
 HEALTH_PORT = 4240  # where Cilium's agents look for each other
 DNS_PORT = 30053  # the NodePort of a cluster's DNS, for other regions
+POOLER_PORT = 6432
+POOLER_NODE_PORT = 30432
+APPLICATION_NODE_PORT = 30080
 
 
 ANY = ("*",)
@@ -38,8 +41,23 @@ class Rule(Model):
     ports: OneOrMore
 
 
+class Services(NamedTuple):
+    """What clients may use on machines of a region: poolers, the application.
+
+    Attributes:
+        ports: Where they listen; none for none.
+        clients: Who may use them beside the regions' own nodes and pods.
+    """
+
+    ports: tuple[int, ...]
+    clients: tuple[IPv4Network, ...]
+
+
 def vm_region(
-    subnet: IPv4Network, mesh: Sequence[IPv4Network], operators: Sequence[IPv4Network]
+    subnet: IPv4Network,
+    mesh: Sequence[IPv4Network],
+    operators: Sequence[IPv4Network],
+    services: Services,
 ) -> tuple[Rule, ...]:
     """Give the rules of a region of plain machines.
 
@@ -47,6 +65,7 @@ def vm_region(
         subnet: The region's nodes.
         mesh: The nodes and pods of all regions, this one's among them.
         operators: Where SSH may come from.
+        services: What clients may use.
     """
     here, everywhere = _texts(subnet), _texts(*mesh)
     return (
@@ -54,6 +73,7 @@ def vm_region(
         _rule("own-subnet", 200, "Allow", "*", here, here),
         _rule("database-from-mesh", 210, "Allow", "Tcp", everywhere, here, DATABASE_PORTS),
         _rule("icmp-from-mesh", 235, "Allow", "Icmp", everywhere, here),
+        *_services(services, everywhere, here),
         _rule("deny-all-inbound", 4096, "Deny", "*", ANY, ANY),
     )
 
@@ -64,6 +84,7 @@ def k3s_region(
     mesh: Sequence[IPv4Network],
     clusters: Sequence[IPv4Network],
     operators: Sequence[IPv4Network],
+    services: Services,
 ) -> tuple[Rule, ...]:
     """Give the rules of a region on k3s; a packet to a pod has the pod's address, not its node's.
 
@@ -73,6 +94,7 @@ def k3s_region(
         mesh: The nodes and pods of all regions, this one's among them.
         clusters: Those of the regions on k3s.
         operators: Where SSH and the Kubernetes API may be used from.
+        services: What clients may use.
     """
     nodes, own = _texts(subnet), _texts(subnet, pods)
     everywhere, others = _texts(*mesh), _texts(*clusters)
@@ -85,8 +107,17 @@ def k3s_region(
         _rule("health-from-clusters", 230, "Allow", "Tcp", others, own, (HEALTH_PORT,)),
         _rule("icmp-from-mesh", 235, "Allow", "Icmp", everywhere, own),
         _rule("names-from-mesh", 240, "Allow", "*", everywhere, nodes, (DNS_PORT,)),
+        *_services(services, everywhere, nodes),
         _rule("deny-all-inbound", 4096, "Deny", "*", ANY, ANY),
     )
+
+
+def _services(services: Services, everywhere: tuple[str, ...], here: tuple[str, ...]) -> Iterator[Rule]:
+    if services.ports:
+        yield _rule("services-from-mesh", 250, "Allow", "Tcp", everywhere, here, services.ports)
+        if services.clients:
+            clients = _texts(*services.clients)
+            yield _rule("services-from-clients", 310, "Allow", "Tcp", clients, here, services.ports)
 
 
 def _texts(*ranges: IPv4Network) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    StrictBool,
     StrictInt,
     ValidationError,
     model_validator,
@@ -27,6 +28,9 @@ from roachmesh.addressing import Kind
 from roachmesh.errors import InvalidTopology
 from roachmesh.fields import (
     CiliumRelease,
+    ClientRange,
+    ContainerImage,
+    ContainerTag,
     DatabaseName,
     HostName,
     ImageVersion,
@@ -40,6 +44,9 @@ from roachmesh.fields import (
     SettingName,
     SettingValue,
     Size,
+    UserName,
+    VariableName,
+    VariableValue,
     X86Word,
 )
 from roachmesh.forms import may_be_empty
@@ -70,6 +77,12 @@ class Access(Model):
         default=(),
         description="Public address ranges that may use SSH, such as 203.0.113.7/32. Left empty, the address "
         "that the first deployment comes from is recorded and kept.",
+    )
+    nodeport_cidrs: Annotated[tuple[ClientRange, ...], AfterValidator(refusals.refuse_clients)] = Field(
+        title="Clients' addresses",
+        default=(),
+        description="Address ranges outside of the regions that may use poolers and application, such as "
+        "203.0.113.0/24. Left empty, nobody outside may.",
     )
 
 
@@ -107,6 +120,23 @@ class CockroachDB(Model):
         max_length=100,
         description="Cluster settings to have; others are left as they are.",
     )
+    split_ca: StrictBool = Field(
+        title="Split CA",
+        default=False,
+        description="Whether clients, nodes among them, are certified by an authority of their own; "
+        "decided by the first deployment.",
+    )
+
+
+class User(Model):
+    """A SQL user, who may do everything in the application's database."""
+
+    name: UserName = Field(description="The user's name; small letters, digits and underscores.")
+    login: Literal["password", "certificate"] = Field(
+        default="password",
+        description="How it logs in: with a password, which poolers ask for too, or a certificate, which "
+        "only nodes accept. Either is made for it; `roachmesh credentials` hands it out.",
+    )
 
 
 class Database(Model):
@@ -125,6 +155,66 @@ class Database(Model):
         description="What it survives the loss of: a zone, or a region, which takes 3 of them and makes "
         "writes slower; auto is a region where there are 3 or more.",
     )
+    users: Annotated[tuple[User, ...], AfterValidator(refusals.refuse_twice)] = Field(
+        title="SQL users",
+        default=(User(name="app"),),
+        max_length=100,
+        description="SQL users to have; the application is the first with a password.",
+    )
+
+
+class Variable(Model):
+    """An environment variable of the application."""
+
+    name: VariableName = Field(description="Its name.")
+    value: VariableValue = Field(description="Its value as text; no secrets.")
+
+
+class Application(Model):
+    """What uses the database in every region, by way of the region's pooler if there is one."""
+
+    kind: Literal["none", "movr", "image"] = Field(
+        default="none",
+        description="movr: CockroachDB's MovR workload in every region. image: a container image of yours in "
+        "every region on k3s.",
+    )
+    rate: StrictInt | None = Field(
+        title="Operations per second",
+        default=None,
+        ge=1,
+        le=100_000,
+        description="movr only: operations per second in each region, 10 when left out.",
+    )
+    concurrency: StrictInt | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="movr only: how many of them at once in each region, 4 when left out.",
+    )
+    image: ContainerImage | None = Field(
+        default=None,
+        description="image only: the image without its tag, such as docker.io/sosedoff/pgweb.",
+    )
+    tag: ContainerTag | None = Field(default=None, description="image only: its tag.")
+    port: StrictInt | None = Field(
+        default=None, ge=1, le=65535, description="image only: the port that it listens on."
+    )
+    url_variable: VariableName = Field(
+        title="Variable of the URL",
+        default="DATABASE_URL",
+        description="image only: the environment variable in which it looks for the database's URL.",
+    )
+    environment: Annotated[tuple[Variable, ...], AfterValidator(refusals.refuse_twice)] = Field(
+        default=(), max_length=100, description="image only: other environment variables."
+    )
+    replicas: StrictInt | None = Field(
+        default=None, ge=1, le=100, description="image only: pods in each region, 1 when left out."
+    )
+
+    @model_validator(mode="after")
+    def _refuse(self) -> Self:
+        raise_if_any([mistake(*found) for found in refusals.in_application(self)])
+        return self
 
 
 class K3s(Model):
@@ -257,6 +347,12 @@ class Topology(Model):
     time: Time = Time()
     cockroachdb: CockroachDB = CockroachDB()
     database: Database = Database()
+    pooler: Literal["pgbouncer", "pgpool", "none"] = Field(
+        default="pgbouncer",
+        description="What pools connections in every region: PgBouncer; or Pgpool-II, a process for each "
+        "client; or nothing.",
+    )
+    application: Application = Application()
     k3s: K3s = K3s()
     cilium: Cilium = Cilium()
     image: Image = Image()
@@ -276,6 +372,7 @@ class Topology(Model):
             clusters = {i: region.nodes for i, region in regions.items() if region.platform == "k3s"}
             mistakes += [mistake(*found) for found in refusals.k3s_nodes(clusters)]
             mistakes += [mistake(*found) for found in refusals.in_database(topology)]
+            mistakes += [mistake(*found) for found in refusals.of_application(topology)]
         except ValidationError as exc:
             # A list whose items are all wrong is not empty, although pydantic says so too.
             found = exc.errors(include_url=False)

@@ -116,6 +116,7 @@ _EXAMPLES = {"platform": "vm", "name": "eastus"}
 _SENTENCES: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "string_type": _no_text,
     "int_type": _no_number,
+    "bool_type": lambda value, _: f"{shown(value)} is neither true nor false; write one of them.",
     "literal_error": _none_of,
     "tuple_type": _no_list,
     "greater_than_equal": lambda value, limit: f"{shown(value)} is too small; write {limit['ge']} or more.",

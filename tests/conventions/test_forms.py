@@ -46,6 +46,7 @@ def is_bounded(field: Schema, definitions: Schema) -> bool:
         "integer": {"minimum", "maximum"},
         "array": {"items"},
         "null": set(),
+        "boolean": set(),
     }
     if not wanted[field["type"]] <= field.keys():
         return False

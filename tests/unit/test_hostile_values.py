@@ -42,13 +42,29 @@ FULL: dict[str, Any] = {
             "cluster_id": 1,
         }
     ],
-    "access": {"operator_cidrs": ["203.0.113.7/32"]},
+    "access": {"operator_cidrs": ["203.0.113.7/32"], "nodeport_cidrs": ["203.0.113.0/24"]},
     "time": {"source": "ntp", "ntp_servers": ["time.windows.com"]},
     "cockroachdb": {
         "version": "v26.2.2",
         "settings": [{"name": "kv.rangefeed.enabled", "value": "true"}],
+        "split_ca": True,
     },
-    "database": {"name": "movr", "primary_region": "eastus", "survival": "zone"},
+    "database": {
+        "name": "movr",
+        "primary_region": "eastus",
+        "survival": "zone",
+        "users": [{"name": "app", "login": "password"}],
+    },
+    "pooler": "pgbouncer",
+    "application": {
+        "kind": "image",
+        "image": "docker.io/sosedoff/pgweb",
+        "tag": "0.16.2",
+        "port": 8081,
+        "url_variable": "PGWEB_DATABASE_URL",
+        "environment": [{"name": "LOG_LEVEL", "value": "info"}],
+        "replicas": 2,
+    },
     "k3s": {"version": "v1.36.4+k3s1"},
     "cilium": {"version": "1.20.5"},
     "image": {"publisher": "Debian", "offer": "debian-13", "sku": "13-gen2", "version": "latest"},
@@ -136,6 +152,8 @@ def test_the_full_topology_has_every_field_there_is() -> None:
         assert set(place) == set(schema["$defs"][name]["properties"])
     for name in ("CockroachDB", "Database", "K3s", "Cilium", "Image"):
         assert set(FULL[name.lower()]) == set(schema["$defs"][name]["properties"])
+    fields_of_image = set(schema["$defs"]["Application"]["properties"]) - {"rate", "concurrency"}
+    assert set(FULL["application"]) == fields_of_image
     assert set(FULL) == set(schema["properties"])
 
 
@@ -214,6 +232,7 @@ def test_what_is_accepted_adds_no_line_and_no_character_of_meaning(odd: tuple[st
     given = full_with(("name",), name)
     given["regions"] = [{"platform": "vm", "name": each, "location": "eastus"} for each in (name, region)]
     given["database"]["primary_region"] = name
+    given["application"] = {}
     given["time"]["ntp_servers"] = [host, host]
     given["image"] = dict.fromkeys(("publisher", "offer", "sku"), image)
     tame = json.loads(json.dumps(given))
@@ -361,7 +380,7 @@ def test_the_largest_topology_there_can_be_is_read(path: Path) -> None:
         }
         for i in range(501)
     ]
-    path.write_text(json.dumps({**FULL, "regions": regions}, indent=2))
+    path.write_text(json.dumps({**FULL, "regions": regions, "application": {}}, indent=2))
 
     assert len(topology.load(path).regions) == 501
 
