@@ -4,6 +4,7 @@ from blocks.artifacts import Artifacts
 from blocks.azure_credentials import AzureCredentials
 from blocks.certificates import Certificates
 from blocks.cockroachdb_licence import CockroachDBLicence
+from blocks.database_passwords import DatabasePasswords
 from blocks.kubeconfig import Kubeconfig
 from blocks.kubernetes_secrets import KubernetesSecrets
 from blocks.results_key import ResultsKey
@@ -14,6 +15,7 @@ __all__ = [
     "AzureCredentials",
     "Certificates",
     "CockroachDBLicence",
+    "DatabasePasswords",
     "Kubeconfig",
     "KubernetesSecrets",
     "ResultsKey",

@@ -17,7 +17,7 @@ from flows.run_page import RunPage
 from roachmesh.plan import Plan, make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
-from tasks.keys import ensure_certificates, ensure_kubernetes_secrets, ensure_ssh_key
+from tasks.keys import ensure_certificates, ensure_kubernetes_secrets, ensure_passwords, ensure_ssh_key
 from tasks.overlap import only_run
 from tasks.preflight import judge_fixed_fields, read_operators
 from tasks.report import show_card, show_plan
@@ -29,7 +29,7 @@ def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
     machines = sum(node.role == "vm" for node in plan.nodes)
-    count = 15 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
+    count = 16 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
     return count + 2 + regions + machines if clusters else count
 
 
@@ -63,6 +63,7 @@ def deploy(
 
         ssh_key = ensure_ssh_key(deployment)
         authority = ensure_certificates(deployment)
+        passwords = ensure_passwords(deployment)
         clusters = [ensure_kubernetes_secrets(deployment)] if deployment.plan.clusters else []
         group = ensure_resource_group(deployment)
         deployment = deployment.keeping(read_results_key(deployment, existing, continue_run))
@@ -77,5 +78,5 @@ def deploy(
         verify_sql(deployment, machines)
 
         in_regions = [outcome for region in regions for outcome in region.outcomes]
-        made = [ssh_key, authority, group, *in_regions, *peerings, *clusters, *database]
+        made = [ssh_key, authority, passwords, group, *in_regions, *peerings, *clusters, *database]
         show_card(deployment, machines, made)

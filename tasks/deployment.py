@@ -9,7 +9,7 @@ from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from prefect.blocks.core import Block
 
-from blocks import Artifacts, AzureCredentials, Certificates, KubernetesSecrets, SshKey
+from blocks import Artifacts, AzureCredentials, Certificates, DatabasePasswords, KubernetesSecrets, SshKey
 from roachmesh import ssh_keys
 from roachmesh.errors import BlockMissing, Permanent
 from roachmesh.inventory import UNKNOWN_OPERATORS, Inventory
@@ -100,6 +100,11 @@ class Deployment(Model):
         """Load the authority of this topology's database."""
         return _certificates(self.plan.topology, self.key)
 
+    def passwords(self) -> dict[str, str]:
+        """Give the password of every SQL user that has one, by name."""
+        block = _passwords(self.plan.topology, self.key)
+        return {user: block.of(user) for user in self.plan.database.with_password}
+
     def kubernetes_secrets(self) -> KubernetesSecrets:
         """Load what this topology's clusters share."""
         return _kubernetes_secrets(self.plan.topology, self.key)
@@ -157,6 +162,11 @@ def _ssh_key(topology: str, deployment_key: str) -> SshKey:
 @cache
 def _certificates(topology: str, deployment_key: str) -> Certificates:
     return load_block(Certificates, topology)
+
+
+@cache
+def _passwords(topology: str, deployment_key: str) -> DatabasePasswords:
+    return load_block(DatabasePasswords, topology)
 
 
 @cache

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
-from blocks import Certificates, Kubeconfig, KubernetesSecrets, SshKey
+from blocks import Certificates, DatabasePasswords, Kubeconfig, KubernetesSecrets, SshKey
 from roachmesh import certificates, ssh_keys
 from roachmesh.errors import Permanent
 from roachmesh.outcome import Outcome
@@ -48,6 +48,16 @@ def ensure_certificates(deployment: Deployment) -> Outcome:
     return Outcome(what=what, change="created")
 
 
+@always("passwords {deployment.plan.topology}")
+def ensure_passwords(deployment: Deployment) -> Outcome:
+    """Have what the SQL users' passwords are derived from; if it is gone, they all get others."""
+    what = "passwords"
+    if has_block(DatabasePasswords, deployment.plan.topology):
+        return Outcome(what=what, change="unchanged")
+    DatabasePasswords(key=SecretStr(secrets.token_hex(32))).save(deployment.plan.topology)
+    return Outcome(what=what, change="created")
+
+
 @always("secrets of clusters {deployment.plan.topology}")
 def ensure_kubernetes_secrets(deployment: Deployment) -> Outcome:
     """Have a token and an authority for the topology's clusters.
@@ -78,7 +88,7 @@ def ensure_kubernetes_secrets(deployment: Deployment) -> Outcome:
 
 @always("forget the secrets of {deployment.plan.topology}")
 def delete_keys(deployment: Deployment) -> None:
-    """Delete a topology's SSH key, its authorities, and what opens its clusters."""
-    for kind in (SshKey, Certificates, KubernetesSecrets, Kubeconfig):
+    """Delete a topology's SSH key, its authorities, its passwords, and what opens its clusters."""
+    for kind in (SshKey, Certificates, DatabasePasswords, KubernetesSecrets, Kubeconfig):
         if has_block(kind, deployment.plan.topology):
             kind.delete(deployment.plan.topology)

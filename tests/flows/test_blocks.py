@@ -8,6 +8,7 @@ from blocks import (
     Artifacts,
     AzureCredentials,
     Certificates,
+    DatabasePasswords,
     Kubeconfig,
     KubernetesSecrets,
     SshKey,
@@ -85,9 +86,11 @@ def test_a_pinned_checksum_goes_with_its_file() -> None:
     assert pinned.cockroachdb("v26.2.3").sha256 is None
 
 
-@pytest.mark.parametrize("block", [AzureCredentials, Certificates, Kubeconfig, KubernetesSecrets, SshKey])
+@pytest.mark.parametrize(
+    "block", [AzureCredentials, Certificates, DatabasePasswords, Kubeconfig, KubernetesSecrets, SshKey]
+)
 def test_no_secret_shows_in_a_repr(block: type[Block]) -> None:
-    names = ("client_secret", "ca_key", "private_key", "text", "token", "cilium_ca_key")
+    names = ("client_secret", "ca_key", "private_key", "text", "token", "cilium_ca_key", "key")
     secrets = dict.fromkeys(names, "hush")
     values = {name: secrets.get(name, "plain") for name in block.model_fields if name != "method"}
 
