@@ -15,7 +15,10 @@ STAND_INS = (
     ("network namespaces and nftables", "Azure's network"),
     ("an ARM and token endpoint in Python", "Azure Resource Manager and Entra ID"),
     ("a `cockroach` of our own over PostgreSQL", "CockroachDB"),
-    ("images of our own, most of them on the machine's /usr", "container images, all but busybox"),
+    (
+        "images of our own, most of them on the machine's /usr",
+        "container images, all but busybox and the poolers'",
+    ),
     ("a `k3s` of our own that runs real Kubernetes 1.20 and etcd", "k3s"),
     ("a Job of our own that installs the chart cilium only, and renders no Go templates", "Helm"),
     ("standard CNI plugins, nftables and the real kube-proxy", "Cilium"),

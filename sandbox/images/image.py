@@ -10,7 +10,9 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from sandbox.machines import image as base_image
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -20,6 +22,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the machine's /usr, once bound, is found through; see machines/rootfs/usr/lib/sandbox/fit-bundle.
 _USR_MARKER = ".sandbox-usr"
 _USR_FOLDERS = ("usr", "etc/ssl", "etc/alternatives")
+_LIBRARIES = "etc/ld.so.cache"  # Python asks this file where psycopg's libpq is
 _USR_LINKS = {name: f"usr/{name}" for name in ("bin", "lib", "lib64", "sbin")}
 _FOLDERS = ("etc", "dev", "proc", "root", "run", "sys", "tmp", "var/tmp")
 _SHARED = ("tmp", "var/tmp")
@@ -30,6 +33,13 @@ _ETC = {
     "etc/group": b"root:x:0:\ncockroach:x:1000:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files dns\n",
 }
+
+
+class Account(NamedTuple):
+    """A user whom an image's programs run as, and who has a group of his own."""
+
+    name: str
+    number: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,8 @@ class Image:
         links: Targets of symbolic links, by the links' absolute path.
         environment: Variables beside PATH, or a PATH of its own.
         working_directory: Where the command starts; it exists in the image.
+        account: Who runs the command; root without one.
+        own_folders: Folders in which that user may write.
         machines_usr: Whether the machine's /usr is bound into the container, Python and all. What an image
             of this kind puts below /usr itself nobody would see.
     """
@@ -73,6 +85,8 @@ class Image:
     links: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: str = "/"
+    account: Account | None = None
+    own_folders: tuple[str, ...] = ()
     machines_usr: bool = True
 
     def __post_init__(self) -> None:
@@ -99,6 +113,7 @@ class Image:
                     f"{name}={value}" for name, value in ({"PATH": PATH} | dict(self.environment)).items()
                 ],
                 "WorkingDir": self.working_directory,
+                "User": self.account.name if self.account else "",
                 "Labels": {"org.opencontainers.image.description": f"stands in for {self.stands_in_for}"},
             },
             "rootfs": {"type": "layers", "diff_ids": [diff_id]},
@@ -113,21 +128,36 @@ class Image:
         return packed.getvalue()
 
     def _entries(self) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-        files, programs, links = _ETC, _relative(self.programs), _relative(self.links)
-        folders = {*_FOLDERS, self.working_directory.strip("/")} - {""}
+        files, programs, links = self._etc(), _relative(self.programs), _relative(self.links)
+        own = {path.strip("/") for path in self.own_folders}
+        folders = {*_FOLDERS, *own, self.working_directory.strip("/")} - {""}
         if self.machines_usr:
             files, links = files | {_USR_MARKER: b""}, links | _USR_LINKS
             folders |= {*_USR_FOLDERS}
         for path in (*files, *programs, *links, *folders):
             folders |= {*_parents(path)}
         for path in sorted(folders):
-            yield _entry(path, tarfile.DIRTYPE, 0o1777 if path in _SHARED else 0o755), b""
+            entry = _entry(path, tarfile.DIRTYPE, 0o1777 if path in _SHARED else 0o755)
+            if self.account and path in own:
+                entry.uid = entry.gid = self.account.number
+            yield entry, b""
         for path, target in sorted(links.items()):
             yield _entry(path, tarfile.SYMTYPE, 0o777, target), b""
         for path, content in sorted(files.items()):
             yield _entry(path, tarfile.REGTYPE, 0o644), content
         for path, content in sorted(programs.items()):
             yield _entry(path, tarfile.REGTYPE, 0o755), content
+
+    def _etc(self) -> dict[str, bytes]:
+        files = dict(_ETC)
+        if self.account:
+            name, number = self.account
+            files["etc/passwd"] += f"{name}:x:{number}:{number}::/tmp:/bin/sh\n".encode()
+            files["etc/group"] += f"{name}:x:{number}:\n".encode()
+        cache = base_image.path() / _LIBRARIES
+        if self.machines_usr and cache.exists():
+            files[_LIBRARIES] = cache.read_bytes()
+        return files
 
 
 def _relative(paths: Mapping[str, Any]) -> dict[str, Any]:

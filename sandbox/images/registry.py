@@ -26,6 +26,7 @@ class Registry:
     def __init__(self, find: Find) -> None:
         self._find = find
         self._blobs: dict[str, Blob] = {}
+        self._tagged: dict[tuple[str, str], Blob] = {}
 
     def answer(self, request: Request) -> Response:
         """Answer a GET or HEAD of `/v2/{path:path}`."""
@@ -44,12 +45,14 @@ class Registry:
         """Find a manifest by a tag, or by its digest once its tag has been asked for."""
         if reference in self._blobs:
             return self._blobs[reference]
-        image = self._find(repository, reference)
-        if image is None:
-            return None
-        blobs = image.pack()
-        self._blobs |= {blob.digest: blob for blob in blobs}
-        return blobs[0]
+        if (repository, reference) not in self._tagged:
+            image = self._find(repository, reference)
+            if image is None:
+                return None
+            blobs = image.pack()
+            self._blobs |= {blob.digest: blob for blob in blobs}
+            self._tagged[repository, reference] = blobs[0]
+        return self._tagged[repository, reference]
 
 
 def _answer(blob: Blob | None, code: str, message: str) -> Response:

@@ -1,16 +1,20 @@
-"""The images whose programs are our own: what k3s brings along, and Cilium."""
+"""The images whose programs are our own: what k3s brings along, Cilium, and an application to try."""
 
 from collections.abc import Callable
 
 from sandbox import zipapp
-from sandbox.images.image import PATH, Image
+from sandbox.images.image import PATH, Account, Image
 
 FOLDER = "/stand-in"
 _ENTRY_POINT = "from sandbox.{module} import main\n\nmain()\n"
 
 
 def _image(
-    stands_in_for: str, programs: dict[str, str], contents: tuple[str, ...]
+    stands_in_for: str,
+    programs: dict[str, str],
+    contents: tuple[str, ...],
+    arguments: tuple[str, ...] = (),
+    account: Account | None = None,
 ) -> Callable[[str], Image | None]:
     """Return what makes an image, the same for every tag.
 
@@ -18,6 +22,8 @@ def _image(
         stands_in_for: What it is not.
         programs: Modules with a `main`, by the names of their commands; the first is the entry point.
         contents: What of the sandbox the programs need.
+        arguments: Those of the entry point.
+        account: Who runs it; root without one.
     """
 
     def make(_: str) -> Image | None:
@@ -27,9 +33,10 @@ def _image(
         }
         return Image(
             stands_in_for,
-            entrypoint=(next(iter(packed)),),
+            entrypoint=(next(iter(packed)), *arguments),
             programs=packed,
             environment={"PATH": f"{FOLDER}:{PATH}"},
+            account=account,
         )
 
     return make
@@ -60,5 +67,12 @@ REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
         "Cilium's clustermesh-apiserver and kvstoremesh",
         {"clustermesh-apiserver": "cilium.mesh.program"},
         (*_BASE, "cilium/mesh"),
+    ),
+    "docker.io/sosedoff/pgweb": _image(
+        "pgweb",
+        {"pgweb": "images.pgweb"},
+        ("images/pgweb.py",),
+        arguments=("--bind=0.0.0.0", "--listen=8081"),
+        account=Account("pgweb", 1000),
     ),
 }

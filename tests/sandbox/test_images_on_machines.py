@@ -26,8 +26,11 @@ IMAGES = (
     "docker.io/library/busybox:latest",
     "docker.io/library/alpine:3",
     "docker.io/cockroachdb/cockroach:v26.2.2",
+    "docker.io/edoburu/pgbouncer:v1.24.1-p1",
+    "docker.io/pgpool/pgpool:4.6",
+    "docker.io/sosedoff/pgweb:0.17.0",
 )
-BUSYBOX, ALPINE, COCKROACH = IMAGES[1:]
+BUSYBOX, ALPINE, COCKROACH, PGBOUNCER, PGPOOL, PGWEB = IMAGES[1:]
 POD = "cockroachdb-0.cockroachdb.crdb-eastus.svc.cluster.local"
 WILDCARD = "*.cockroachdb.crdb-eastus.svc.cluster.local"
 HOSTS = '[host."https://{address}"]\n  ca = "/etc/containerd/ca.pem"\n'
@@ -97,6 +100,87 @@ def test_the_machines_usr_is_in_a_container_that_brings_none_of_its_own(shell: S
         shell.run(container(ALPINE, program))
     status, said = shell.attempt(container(ALPINE, "touch /usr/bin/mine"))
     assert (status, "Read-only file system" in said) == (1, True)
+
+
+PGBOUNCER_INI = """\
+[databases]
+* = host=127.0.0.1
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = 6432
+auth_type = trust
+auth_file = /etc/pgbouncer/userlist.txt
+unix_socket_dir =
+admin_users = app
+"""
+PGPOOL_CONF = """\
+backend_clustering_mode = 'raw'
+listen_addresses = '127.0.0.1'
+port = 6432
+socket_dir = '/tmp'
+pcp_socket_dir = '/tmp'
+pid_file_name = '/var/run/pgpool/pgpool.pid'
+backend_hostname0 = '127.0.0.1'
+backend_port0 = 26257
+logdir = '/tmp'
+num_init_children = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("image", "files", "command"),
+    [
+        (
+            PGBOUNCER,
+            {"/etc/pgbouncer/pgbouncer.ini": PGBOUNCER_INI, "/etc/pgbouncer/userlist.txt": '"app" ""\n'},
+            "/entrypoint.sh /usr/bin/pgbouncer /etc/pgbouncer/pgbouncer.ini",
+        ),
+        (
+            PGPOOL,
+            {
+                "/config/pgpool.conf": PGPOOL_CONF,
+                "/config/pool_hba.conf": "host all all all trust\n",
+                "/config/pool_passwd": "app:TEXTsecret\n",
+            },
+            "/opt/pgpool-II/bin/pgpool -n -f /config/pgpool.conf -a /config/pool_hba.conf",
+        ),
+    ],
+    ids=["pgbouncer", "pgpool"],
+)
+def test_a_pooler_runs_as_its_own_user_with_files_that_it_cannot_write(
+    shell: Shell, image: str, files: dict[str, str], command: str
+) -> None:
+    folder = next(iter(files)).rpartition("/")[0]
+    for path, content in files.items():
+        place(shell, f"/srv{path}", content)
+    mount = f"--mount=type=bind,src=/srv{folder},dst={folder},options=rbind:ro"
+    options = ("--net-host", "--user=70:70", mount, "--detach")
+    started = container(image, command, *options, name="pooler").replace("--rm ", "")
+    try:
+        shell.run(started)
+        eventually(lambda: "127.0.0.1:6432" in shell.run("ss -tlnH"))
+        process = shell.run("sudo ss -tlnpH sport = :6432 | grep -o 'pid=[0-9]*' | head -1")
+        assert shell.run(f"ps -o uid=,gid= -p {process.removeprefix('pid=')}").split() == ["70", "70"]
+    finally:
+        shell.run("sudo ctr -n k8s.io task kill --signal SIGKILL pooler; sleep 1")
+        shell.run("sudo ctr -n k8s.io task rm -f pooler; sudo ctr -n k8s.io container rm pooler")
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "command", "said"),
+    [
+        (PGBOUNCER, ("--env=DB_HOST=db",), "/entrypoint.sh true", "DB_HOST: not emulated by the sandbox"),
+        (PGBOUNCER, (), "/entrypoint.sh true", "mount one"),
+        (PGPOOL, (), "/opt/pgpool-II/bin/entrypoint.sh true", "give a command"),
+        (PGWEB, ("--env=DATABASE_URL=host=127.0.0.1",), "/stand-in/pgweb", "Error: connection failed"),
+    ],
+)
+def test_what_an_image_does_not_do_is_said_aloud(
+    shell: Shell, image: str, options: tuple[str, ...], command: str, said: str
+) -> None:
+    status, output = shell.attempt(container(image, command, "--net-host", *options))
+    assert status != 0
+    assert said in output
 
 
 @pytest.mark.parametrize("user", ["0:0", "1000:1000"])
