@@ -2,16 +2,17 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from blocks.logger import logger
-from roachmesh import certificates, names
+from roachmesh import certificates as purposes
+from roachmesh import names
 from roachmesh.errors import DatabaseBusy
 from roachmesh.outcome import Outcome
 from roachmesh.plan import Node
 from roachmesh.render import systemd
 from roachmesh.security_rules import CONSOLE_PORT
+from tasks import certificates
 from tasks.deployment import Deployment
 from tasks.engine import once
 from tasks.hosts import session
@@ -59,22 +60,14 @@ def _certificates(deployment: Deployment, host: Session, node: Node) -> list[Fil
     """Issue what a node lacks; a certificate that still serves keeps its place, and its mode."""
     authority = deployment.certificates().authority()
     owner = names.DATABASE_USER
-    files: list[File] = [(f"{CERTIFICATES}/ca.crt", authority.certificate, "0644", owner)]
     wanted = {
-        "node": certificates.node_purpose(node.address, node.name),
-        "client.node": certificates.client_purpose("node"),
+        f"{CERTIFICATES}/node": purposes.node_purpose(node.address, node.name),
+        f"{CERTIFICATES}/client.node": purposes.client_purpose("node"),
     }
-    paths = [(f"{CERTIFICATES}/{name}.crt", f"{CERTIFICATES}/{name}.key") for name in wanted]
-    found = host.program("read_certificates", {"pairs": paths})["pairs"]
-    for (certificate_path, key_path), purpose, pair in zip(paths, wanted.values(), found, strict=True):
-        reasons = certificates.reasons_to_issue(authority.certificate, purpose, *pair, now=datetime.now(UTC))
-        certificate = key = None
-        if reasons:
-            logger().info("issuing %s: %s", certificate_path, "; ".join(reasons))
-            issued = certificates.issue(authority, purpose, datetime.now(UTC))
-            certificate, key = issued.certificate, issued.key
-        files += [(certificate_path, certificate, "0644", owner), (key_path, key, "0600", owner)]
-    return files
+    return [
+        (f"{CERTIFICATES}/ca.crt", authority.certificate, "0644", owner),
+        *certificates.on_machine(host, authority, wanted, owner),
+    ]
 
 
 @once("start {machine.host.name}")

@@ -1,20 +1,20 @@
 """CockroachDB in the pods of a k3s region: certificates, objects of the Kubernetes API, their rollout."""
 
-from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import uuid4
 
 from blocks.logger import logger
-from roachmesh import certificates, names, pods
+from roachmesh import certificates as purposes
+from roachmesh import names, pods
 from roachmesh.errors import DatabaseBusy, InvalidTopology
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
 from roachmesh.render import kubernetes as render
+from tasks import certificates
 from tasks.cockroachdb import READY_TIMEOUT_S, restarting
 from tasks.deployment import Deployment
 from tasks.engine import always, once
@@ -24,7 +24,7 @@ from tasks.wait import wait_until
 
 RUNNING_TIMEOUT_S = 900.0  # the image is pulled first
 LINES_QUOTED = 3
-STATEFUL_SET, SECRET = "apps/v1/StatefulSet", "v1/Secret"
+STATEFUL_SET = "apps/v1/StatefulSet"
 
 # Files come as their names and lines, an empty line behind each; PEM has none of its own.
 WITH_FILES = """\
@@ -182,24 +182,13 @@ def _objects(
 def _certificates(deployment: Deployment, region: RegionPlan, cluster: Kubernetes) -> dict[str, str]:
     """Give what the region's Secret has, and what it lacks issued anew."""
     authority = deployment.certificates().authority()
-    secret = cluster.read(SECRET, names.NODE_SECRET, names.namespace(region.name)) or {}
-    found = {name: b64decode(data).decode() for name, data in secret.get("data", {}).items()}
-    texts = {"ca.crt": authority.certificate}
     wanted = {
-        "node": certificates.pods_purpose(region.name),
-        "client.node": certificates.client_purpose("node"),
+        "node": purposes.pods_purpose(region.name),
+        "client.node": purposes.client_purpose("node"),
     }
-    for name, purpose in wanted.items():
-        certificate, key = found.get(f"{name}.crt"), found.get(f"{name}.key")
-        now = datetime.now(UTC)
-        public = certificates.public_half(key) if key else None
-        reasons = certificates.reasons_to_issue(authority.certificate, purpose, certificate, public, now=now)
-        if certificate is None or key is None or reasons:
-            logger().info("issuing %s.crt: %s", name, "; ".join(reasons))
-            issued = certificates.issue(authority, purpose, now)
-            certificate, key = issued.certificate, issued.key
-        texts |= {f"{name}.crt": certificate, f"{name}.key": key}
-    return texts
+    found = cluster.read_secret(names.NODE_SECRET, names.namespace(region.name))
+    pairs = certificates.in_secret(found, authority, wanted, where=region.name)
+    return {"ca.crt": authority.certificate, **pairs}
 
 
 def _wait_until_running(cluster: Kubernetes, region: RegionPlan) -> None:

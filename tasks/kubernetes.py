@@ -3,6 +3,7 @@
 import json
 import shlex
 import threading
+from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -126,6 +127,11 @@ class Kubernetes:
     def read(self, kind: str, name: str, namespace: str = "") -> Body | None:
         """Read an object; None when there is none."""
         return self._request("get", kind, name, namespace)
+
+    def read_secret(self, name: str, namespace: str) -> dict[str, str]:
+        """Read a Secret's texts by their names; none when there is no such Secret."""
+        data = (self.read("v1/Secret", name, namespace) or {}).get("data") or {}
+        return {key: b64decode(text).decode() for key, text in data.items()}
 
     def list(self, kind: str, namespace: str = "", *, labels: str = "", fields: str = "") -> list[Body]:
         """Read all objects of a kind, in a namespace or in all, that carry certain labels or have fields."""
