@@ -12,6 +12,7 @@ from tasks.database_regions import ensure_database
 from tasks.deployment import Deployment
 from tasks.machines import Machine
 from tasks.sql import ensure_verify_table, read_rows, write_row
+from tasks.sql_users import ensure_sql_users
 
 
 def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:
@@ -21,7 +22,8 @@ def bring_up_database(deployment: Deployment, machines: Sequence[Machine]) -> li
     for_each(deployment.plan.clusters, wait_for_pods_ready, deployment)
     wait_for_members(deployment, machines[0])
     settings = ensure_cluster_settings(deployment, machines[0])
-    return [*started, initialised, settings, ensure_database(deployment, machines[0])]
+    database = ensure_database(deployment, machines[0])
+    return [*started, initialised, settings, database, ensure_sql_users(deployment, machines[0])]
 
 
 def start_nodes(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:

@@ -29,7 +29,7 @@ def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
     machines = sum(node.role == "vm" for node in plan.nodes)
-    count = 16 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
+    count = 17 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
     return count + 2 + regions + machines if clusters else count
 
 

@@ -58,15 +58,15 @@ def ensure_cockroachdb_installed(deployment: Deployment, machine: Machine) -> Ou
 
 def _certificates(deployment: Deployment, host: Session, node: Node) -> list[File]:
     """Issue what a node lacks; a certificate that still serves keeps its place, and its mode."""
-    authority = deployment.certificates().authority()
+    block = deployment.certificates()
     owner = names.DATABASE_USER
     wanted = {
         f"{CERTIFICATES}/node": purposes.node_purpose(node.address, node.name),
         f"{CERTIFICATES}/client.node": purposes.client_purpose("node"),
     }
     return [
-        (f"{CERTIFICATES}/ca.crt", authority.certificate, "0644", owner),
-        *certificates.on_machine(host, authority, wanted, owner),
+        *((f"{CERTIFICATES}/{name}", text, "0644", owner) for name, text in block.trusted.items()),
+        *certificates.on_machine(host, block, wanted, owner),
     ]
 
 
@@ -79,7 +79,12 @@ def ensure_cockroachdb_started(deployment: Deployment, machine: Machine) -> Outc
     Raises:
         NotReadyYet: a restarted node does not take part again after 600 s.
     """
-    files = [UNIT, systemd.BINARY, *(f"{CERTIFICATES}/{name}.crt" for name in ("ca", "node", "client.node"))]
+    pairs = ("node.crt", "client.node.crt")
+    files = [
+        UNIT,
+        systemd.BINARY,
+        *(f"{CERTIFICATES}/{name}" for name in (*deployment.certificates().trusted, *pairs)),
+    ]
     host = session(deployment, machine.host)
     what = f"service {systemd.SERVICE}"
     did = host.ensure_service(systemd.SERVICE, files=files, restart=False)

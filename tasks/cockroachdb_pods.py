@@ -181,14 +181,13 @@ def _objects(
 
 def _certificates(deployment: Deployment, region: RegionPlan, cluster: Kubernetes) -> dict[str, str]:
     """Give what the region's Secret has, and what it lacks issued anew."""
-    authority = deployment.certificates().authority()
+    block = deployment.certificates()
     wanted = {
         "node": purposes.pods_purpose(region.name),
         "client.node": purposes.client_purpose("node"),
     }
     found = cluster.read_secret(names.NODE_SECRET, names.namespace(region.name))
-    pairs = certificates.in_secret(found, authority, wanted, where=region.name)
-    return {"ca.crt": authority.certificate, **pairs}
+    return {**block.trusted, **certificates.in_secret(found, block, wanted, where=region.name)}
 
 
 def _wait_until_running(cluster: Kubernetes, region: RegionPlan) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from roachmesh import certificates
@@ -81,14 +81,13 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
 
 def run_cockroach(deployment: Deployment, machine: Machine, *command: str, timeout_s: int = TIMEOUT_S) -> str:
     """Run `cockroach` beside a machine's node as SQL's root, whose certificate is there no longer than it."""
-    authority = deployment.certificates().authority()
-    purpose = certificates.client_purpose("root")
-    root = certificates.issue(authority, purpose, datetime.now(UTC), CLIENT_LIFETIME)
+    block = deployment.certificates()
+    root = block.issue(certificates.client_purpose("root"), CLIENT_LIFETIME)
     node = database_node(deployment, machine)
     return node.run(
         [*command, "--certs-dir={files}", f"--host={node.host}:{SQL_PORT}"],
         files={
-            "ca.crt": authority.certificate,
+            "ca.crt": block.ca_certificate,
             "client.root.crt": root.certificate,
             "client.root.key": root.key,
         },

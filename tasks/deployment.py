@@ -102,8 +102,11 @@ class Deployment(Model):
 
     def passwords(self) -> dict[str, str]:
         """Give the password of every SQL user that has one, by name."""
-        block = _passwords(self.plan.topology, self.key)
-        return {user: block.of(user) for user in self.plan.database.with_password}
+        return {user: self.password_of(user) for user in self.plan.database.with_password}
+
+    def password_of(self, user: str) -> str:
+        """Give the password that a SQL user has, or would have."""
+        return _passwords(self.plan.topology, self.key).of(user)
 
     def kubernetes_secrets(self) -> KubernetesSecrets:
         """Load what this topology's clusters share."""

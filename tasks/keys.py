@@ -7,9 +7,9 @@ from pydantic import SecretStr
 
 from blocks import Certificates, DatabasePasswords, Kubeconfig, KubernetesSecrets, SshKey
 from roachmesh import certificates, ssh_keys
-from roachmesh.errors import Permanent
+from roachmesh.errors import InvalidTopology, Permanent
 from roachmesh.outcome import Outcome
-from tasks.deployment import Deployment, has_block
+from tasks.deployment import Deployment, has_block, load_block
 from tasks.engine import always
 from tasks.resource_group import find_group, read_machine_tags
 
@@ -27,24 +27,35 @@ def ensure_ssh_key(deployment: Deployment) -> Outcome:
 
 @always("certificate authority {deployment.plan.topology}")
 def ensure_certificates(deployment: Deployment) -> Outcome:
-    """Have an authority for the topology's database.
+    """Have an authority for the topology's database, or two.
 
     Raises:
         Permanent: the authority is gone although machines exist that trust only it.
+        InvalidTopology: machines exist that trust one, and the topology wants two; or the other way round.
     """
     what = "certificate authority"
-    if has_block(Certificates, deployment.plan.topology):
+    topology, split = deployment.plan.topology, deployment.plan.cockroachdb.split_ca
+    exists = has_block(Certificates, topology)
+    if exists and load_block(Certificates, topology).is_split == split:
         return Outcome(what=what, change="unchanged")
     machines = len(read_machine_tags(deployment)) if find_group(deployment) else 0
+    if machines and exists:
+        raise InvalidTopology(
+            f"cockroachdb.split_ca: {machines} machines trust what the first deployment made.",
+            advice=f"Write `split_ca: {str(not split).lower()}`, or destroy and deploy anew.",
+        )
     if machines:
         raise Permanent(
             f"Prefect has no block certificates/{deployment.plan.topology}, "
             f"but {machines} machines exist that trust only the authority in it.",
             advice="Restore the block from a backup of Prefect's database, or destroy and deploy anew.",
         )
-    authority = certificates.make_authority(deployment.plan.topology, datetime.now(UTC))
+    authority = certificates.make_authority(topology, datetime.now(UTC))
     block = Certificates(ca_certificate=authority.certificate, ca_key=authority.key)
-    block.save(deployment.plan.topology)
+    if split:
+        clients = certificates.make_authority(f"{topology} client", datetime.now(UTC))
+        block.client_ca_certificate, block.client_ca_key = clients.certificate, SecretStr(clients.key)
+    block.save(topology, overwrite=exists)
     return Outcome(what=what, change="created")
 
 

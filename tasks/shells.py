@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from roachmesh import certificates, names
@@ -41,12 +41,10 @@ def sql_for_others(deployment: Deployment, machine: Machine, local_port: int) ->
     Such a client reads its certificate from files: they lie in a folder of the owner's alone, are valid
     for twelve hours, and go when the tunnel closes.
     """
-    authority = deployment.certificates().authority()
-    client = certificates.issue(
-        authority, certificates.client_purpose("root"), datetime.now(UTC), CLIENT_LIFETIME
-    )
+    block = deployment.certificates()
+    client = block.issue(certificates.client_purpose("root"), CLIENT_LIFETIME)
     texts = {
-        "ca.crt": authority.certificate,
+        "ca.crt": block.ca_certificate,
         "client.root.crt": client.certificate,
         "client.root.key": client.key,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from ipaddress import IPv4Address
 
 import psycopg
@@ -94,13 +94,11 @@ def open_access(deployment: Deployment, machine: Machine) -> Iterator[str]:
 
     Gives what libpq must be told, for this process and those it starts.
     """
-    authority = deployment.certificates().authority()
-    client = certificates.issue(
-        authority, certificates.client_purpose("root"), datetime.now(UTC), CLIENT_LIFETIME
-    )
+    block = deployment.certificates()
+    client = block.issue(certificates.client_purpose("root"), CLIENT_LIFETIME)
     with ExitStack() as held:
         host, port = held.enter_context(open_node(deployment, machine))
-        texts = (authority.certificate, client.certificate, client.key)
+        texts = (block.ca_certificate, client.certificate, client.key)
         yield node_conninfo(host, port, *(held.enter_context(memory_file(text)) for text in texts))
 
 

@@ -15,7 +15,6 @@ from roachmesh.security_rules import CONSOLE_PORT, SQL_PORT
 
 Object = dict[str, Any]
 
-CERTIFICATE_FILES = ("ca.crt", "node.crt", "node.key", "client.node.crt", "client.node.key")
 BINARY = "/cockroach/cockroach"
 CERTIFICATES_DIR = "/cockroach/cockroach-certs"
 STORE_DIR = "/cockroach/cockroach-data"
@@ -46,7 +45,7 @@ def objects(
     Args:
         plan: The whole plan.
         region: One of its regions on k3s.
-        certificates: PEM texts by the names in `CERTIFICATE_FILES`.
+        certificates: PEM texts by the names of their files.
         disruption_budget_version: The newest of `DISRUPTION_BUDGET_VERSIONS` that the API offers.
         volume_claims: Those of the StatefulSet that exists, if there is one: Kubernetes lets nobody change
             them, and storage of this class keeps to no size anyway.
@@ -77,7 +76,7 @@ def _secret(region: RegionPlan, certificates: Mapping[str, str]) -> Object:
         "kind": "Secret",
         "metadata": _metadata(region, names.NODE_SECRET),
         "type": "Opaque",
-        "data": {name: b64encode(certificates[name].encode()).decode() for name in CERTIFICATE_FILES},
+        "data": {name: b64encode(text.encode()).decode() for name, text in certificates.items()},
     }
 
 
@@ -157,7 +156,7 @@ def _stateful_set(
 
 def _fingerprint(certificates: Mapping[str, str]) -> str:
     """Name the certificates, so that others mean other pods; a running node would not look at them."""
-    public = [certificates[name] for name in CERTIFICATE_FILES if name.endswith(".crt")]
+    public = [text for name, text in certificates.items() if name.endswith(".crt")]
     return sha256("".join(public).encode()).hexdigest()
 
 

@@ -1,7 +1,9 @@
+from datetime import UTC, datetime
+
 import pytest
 from prefect.blocks.core import Block
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 import blocks
 from blocks import (
@@ -13,6 +15,7 @@ from blocks import (
     KubernetesSecrets,
     SshKey,
 )
+from roachmesh.certificates import KeyPair, Purpose, Use, client_purpose, faults, make_authority
 
 BLOCKS = [getattr(blocks, name) for name in blocks.__all__]
 
@@ -95,3 +98,24 @@ def test_no_secret_shows_in_a_repr(block: type[Block]) -> None:
     values = {name: secrets.get(name, "plain") for name in block.model_fields if name != "method"}
 
     assert "hush" not in repr(block(**values))
+
+
+def test_a_split_authority_signs_servers_with_one_key_and_clients_with_the_other() -> None:
+    servers, clients = (make_authority(name, datetime.now(UTC)) for name in ("servers", "clients"))
+    whole = Certificates(ca_certificate=servers.certificate, ca_key=SecretStr(servers.key))
+    split = whole.model_copy(
+        update={"client_ca_certificate": clients.certificate, "client_ca_key": SecretStr(clients.key)}
+    )
+    node, root = Purpose("node", Use.SERVER, ("localhost",)), client_purpose("root")
+
+    def signed_by(block: Certificates, purpose: Purpose, authority: KeyPair) -> bool:
+        issued = block.issue(purpose).certificate
+        return not faults(issued, authority.certificate, purpose, datetime.now(UTC))
+
+    assert signed_by(whole, node, servers)
+    assert signed_by(whole, root, servers)
+    assert signed_by(split, node, servers)
+    assert signed_by(split, root, clients)
+    assert not signed_by(split, root, servers)
+    assert [*whole.trusted] == ["ca.crt"]
+    assert split.trusted["ca-client.crt"] == clients.certificate
