@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 CLIENT_FLAGS = "certs-dir host port user"
+_WORKLOAD_FLAGS = "concurrency db num-histories num-promo-codes num-rides num-users num-vehicles seed"
 SHORTHANDS = {
     "a": "attrs",
     "d": "database",
@@ -39,14 +40,34 @@ COMMANDS = {
     "init": Command("initialize a cluster", CLIENT_FLAGS + " cluster-name", "insecure"),
     "node status": Command("shows the status of a node or all nodes", CLIENT_FLAGS + " format", "insecure"),
     "sql": Command("open a sql shell", CLIENT_FLAGS + " database execute file format", "insecure"),
+    "workload init movr": Command("set up tables for MovR", _WORKLOAD_FLAGS, "drop"),
+    "workload run movr": Command(
+        "run MovR's operations against a cluster",
+        _WORKLOAD_FLAGS + " display-every duration max-rate",
+        "tolerate-errors",
+    ),
     "version": Command("output version information", "", "build-tag"),
 }
 
+# Flags of the real one's that would do nothing here; they are refused in these words.
+NOT_EMULATED = {
+    "workload init movr": "data-loader init-conns method multi-region num-ranges password pprofport "
+    "prometheus-port secure survive user",
+    "workload run movr": "count-errors display-format drop histograms init max-ops method multi-region "
+    "num-ranges password pprofport prometheus-port ramp secure survive user with-changefeed",
+}
+
+_DURATION = r"0|(\d+(\.\d+)?(ns|us|ms|s|m|h))+"
+_NUMBER = r"\d+"
 _SIZE = r"\.\d+|\d+(\.\d+)?(%|([kKMGT]i?)?B?)"
 VALUE_FORMS = {
     "cache": (_SIZE, "a size or a share of memory"),
     "max-sql-memory": (_SIZE, "a size or a share of memory"),
-    "max-offset": (r"\d+(\.\d+)?(ns|us|ms|s|m|h)", "a duration with its unit"),
+    "max-offset": (_DURATION, "a duration with its unit"),
+    "display-every": (_DURATION, "a duration with its unit"),
+    "duration": (_DURATION, "a duration with its unit"),
+    "max-rate": (r"\d+(\.\d+)?", "a number"),
+    **{flag: (_NUMBER, "a whole number") for flag in _WORKLOAD_FLAGS.split() if flag != "db"},
     "locality": (r"[^=,]+=[^=,]+(,[^=,]+=[^=,]+)*", 'tiers in the form "key=value"'),
 }
 
@@ -87,7 +108,8 @@ def find_command(words: list[str]) -> str:
     Raises:
         CommandError: there is no such command.
     """
-    for name in (" ".join(words[:2]), *words[:1]):
+    for length in (3, 2, 1):
+        name = " ".join(words[:length])
         if name in COMMANDS:
             return name
     parents = {name.split()[0] for name in COMMANDS if " " in name}
@@ -110,7 +132,7 @@ def parse(name: str, words: list[str]) -> Invocation:
         if not word.startswith("-") or word == "-":
             invocation.arguments.append(word)
             continue
-        flag, value = _split(word, command)
+        flag, value = _split(word, name)
         if flag in command.switches.split():
             value = "true" if value is None else value
         elif value is None:
@@ -124,10 +146,12 @@ def parse(name: str, words: list[str]) -> Invocation:
     return invocation
 
 
-def _split(word: str, command: Command) -> tuple[str, str | None]:
-    known = (command.options + " " + command.switches).split()
+def _split(word: str, name: str) -> tuple[str, str | None]:
+    known = f"{COMMANDS[name].options} {COMMANDS[name].switches}".split()
     if word.startswith("--"):
         flag, equals, value = word[2:].partition("=")
+        if flag in NOT_EMULATED.get(name, "").split():
+            raise FlagError(f"the stand-in does not emulate --{flag}")
         if flag not in known:
             raise FlagError(f"unknown flag: --{flag}")
         return flag, value if equals else None
@@ -135,6 +159,13 @@ def _split(word: str, command: Command) -> tuple[str, str | None]:
     if flag not in known:
         raise FlagError(f"unknown shorthand flag: '{word[1]}' in {word}")
     return flag, word[2:].removeprefix("=") or None
+
+
+def duration_s(text: str) -> float:
+    """Return the seconds of a duration as Go writes it, such as 1m30s."""
+    units = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)", text)
+    return sum((float(number) * units[unit] for number, unit in parts), 0.0)
 
 
 def split_address(address: str, default_host: str = "", default_port: int = 26257) -> tuple[str, int]:

@@ -42,7 +42,7 @@ def main(version: str, words: list[str]) -> int:
 
 def usage() -> str:
     """Say which commands there are."""
-    lines = [f"  {name:<12} {command.summary}\n" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<18} {command.summary}\n" for name, command in COMMANDS.items()]
     return f"{STAND_IN}\n\nUsage:\n  cockroach [command] (flags)\n\n" + "".join(lines)
 
 
@@ -107,6 +107,20 @@ def start(invocation: Invocation, version: str) -> None:
         raise CommandError(str(error)) from error
 
 
+def workload_init(invocation: Invocation, version: str) -> None:
+    """Set up MovR's tables; only then is psycopg needed."""
+    from sandbox.cockroach.workload import command
+
+    command.init(invocation, version)
+
+
+def workload_run(invocation: Invocation, version: str) -> None:
+    """Run MovR's operations; only then is psycopg needed."""
+    from sandbox.cockroach.workload import command
+
+    command.run(invocation, version)
+
+
 def _address(address: str, default_host: str = "", default_port: int = 26257) -> str:
     return "{}:{}".format(*split_address(address, default_host, default_port))
 
@@ -130,4 +144,6 @@ RUN: dict[str, Callable[[Invocation, str], None]] = {
     "node status": node_status,
     "sql": sql,
     "version": show_version,
+    "workload init movr": workload_init,
+    "workload run movr": workload_run,
 }
