@@ -96,7 +96,8 @@ def test_busybox_is_itself(shell: Shell) -> None:
 
 
 def test_the_machines_usr_is_in_a_container_that_brings_none_of_its_own(shell: Shell) -> None:
-    for program in ("curl --version", "ping -V", "nslookup --help", "python3 -c 'import dns, psycopg, ssl, yaml'"):
+    modules = "python3 -c 'import dns, psycopg, ssl, yaml'"
+    for program in ("curl --version", "ping -V", "nslookup --help", modules):
         shell.run(container(ALPINE, program))
     status, said = shell.attempt(container(ALPINE, "touch /usr/bin/mine"))
     assert (status, "Read-only file system" in said) == (1, True)
