@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -90,6 +91,8 @@ def start(invocation: Invocation, version: str) -> None:
     peers = ",".join(invocation.flags["join"]).split(",")
     join = tuple(_address(peer.strip()) for peer in peers if peer.strip())
     log_to_stderr()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as the real one does; a session takes two
     log.info("CockroachDB CCL %s (Roachmesh stand-in): %s", version, STAND_IN)
     if invocation.get("locality-advertise-addr"):
         log.warning("--locality-advertise-addr is not emulated: every node dials --advertise-addr")

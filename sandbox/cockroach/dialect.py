@@ -1,6 +1,7 @@
-"""CockroachDB's statements on regions, localities and cluster settings, said in PostgreSQL's words.
+"""CockroachDB's statements on regions, localities, cluster settings and sessions, said in PostgreSQL's words.
 
-Each becomes a call of what `multiregion` has put into PostgreSQL. Everything else passes as it is, and
+Each becomes a call of what `multiregion` and `session_list` have put into PostgreSQL, also where a SHOW in
+square brackets stands for a table. Everything else passes as it is, and
 is a syntax error there if PostgreSQL does not know it. Source: pkg/sql/parser/sql.y of
 cockroachdb/cockroach.
 """
@@ -10,7 +11,9 @@ from collections.abc import Callable, Iterator
 
 # What a semicolon in does not end a statement: strings, quoted names, dollar quotes, comments.
 _PIECES = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/|;|[^'"$;/-]+|.""", re.DOTALL
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|--[^\n]*|/\*.*?\*/|;|[^'"$;/\[-]+|"""
+    r"(?i:\[\s*(?P<shown>SHOW\s[^\]]*?)\s*\])|.",
+    re.DOTALL,
 )
 _PLACES = {
     "<name>": r'("(?:[^"]|"")+"|[a-z_][\w$]*)',
@@ -18,6 +21,7 @@ _PLACES = {
     "<setting>": r"([a-z_][\w.]*)",
     "<value>": r"('(?:[^']|'')*'|[^\s;']+)",
 }
+_ROWS = "SELECT * FROM "
 Words = Callable[..., str]
 
 
@@ -42,7 +46,12 @@ def _alter(procedure: str, *fixed: str) -> Words:
 
 
 def _show(function: str) -> Words:
-    return lambda *names: f"SELECT * FROM crdb_internal.{function}({', '.join(map(_named, names))})"  # noqa: S608 -- quoted
+    return lambda *names: f"{_ROWS}crdb_internal.{function}({', '.join(map(_named, names))})"
+
+
+def _create_role(kind: str, name: str, options: str) -> str:
+    missing = f"NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {_named(name)})"
+    return f"DO $standin$ BEGIN IF {missing} THEN CREATE {kind} {name}{options}; END IF; END $standin$"
 
 
 def _locality(locality: str) -> Words:
@@ -71,6 +80,9 @@ _STATEMENTS: list[tuple[str, Words]] = [
     ("SHOW REGIONS FROM DATABASE <name>", _show("show_regions")),
     ("SHOW SURVIVAL GOAL FROM DATABASE <name>", _show("show_survival_goal")),
     ("SHOW TABLES", _show("show_tables")),
+    ("SHOW (?:ALL )?(?:CLUSTER )?SESSIONS", lambda: f"{_ROWS}crdb_internal.show_sessions(false)"),
+    ("SHOW (?:ALL )?LOCAL SESSIONS", lambda: f"{_ROWS}crdb_internal.show_sessions(true)"),
+    ("CREATE (USER|ROLE) IF NOT EXISTS <name>(.*)", _create_role),
     (
         "SHOW CLUSTER SETTING <setting>",
         lambda name: f'SELECT crdb_internal.cluster_setting({_literal(name)}) AS "{name}"',
@@ -104,11 +116,17 @@ def _statements(text: str) -> Iterator[str]:
     """Split at the semicolons that end statements; each piece keeps its own."""
     statement = ""
     for piece in _PIECES.finditer(text):
-        statement += piece[0]
+        statement += _rows(piece["shown"]) or piece[0]
         if piece[0] == ";":
             yield statement
             statement = ""
     yield statement
+
+
+def _rows(shown: str | None) -> str:
+    """Say what a SHOW in square brackets shows as a table, or nothing if that is not known."""
+    said = _translate(shown or "")
+    return said.removeprefix(_ROWS) if said.startswith(_ROWS) else ""
 
 
 def _translate(statement: str) -> str:

@@ -63,7 +63,8 @@ async def take_in(client: rpc.Streams, cluster: Cluster) -> None:
     elif cluster.draining:
         writer.write(pgwire.error_response(*pgwire.DRAINING))
     else:
-        session = {"parameters": parameters, "authenticated": bool(names)}
+        address = "{}:{}".format(*writer.get_extra_info("peername")[:2])
+        session = {"parameters": parameters, "authenticated": bool(names), "client_address": address}
         try:
             await _serve(client, session, cluster)
         except rpc.TROUBLES as error:

@@ -9,9 +9,10 @@ import shutil
 import signal
 from pathlib import Path
 
-from sandbox.cockroach import multiregion, pgwire
+from sandbox.cockroach import multiregion, pgwire, session_list
 from sandbox.cockroach.logs import log
 from sandbox.cockroach.rpc import Streams
+from sandbox.cockroach.session_list import SessionList
 
 INSTALLATIONS = Path("/usr/lib/postgresql")
 # CockroachDB's container runs as root, which PostgreSQL refuses.
@@ -28,7 +29,7 @@ SETTINGS = {
     "listen_addresses": "",
     "unix_socket_directories": ".",  # its data directory
     "unix_socket_permissions": "0700",
-    "max_connections": "300",
+    "max_connections": "1000",
     "shared_buffers": "32MB",
     "jit": "off",
     "default_transaction_isolation": "serializable",  # CockroachDB's default
@@ -75,6 +76,7 @@ class Postgres:
 
     def __init__(self, store: Path) -> None:
         self.data = store / "postgres"
+        self.sessions = SessionList(self.data)
         self._process: asyncio.subprocess.Process | None = None
         self._session: Streams | None = None
         self._session_lock = asyncio.Lock()
@@ -90,6 +92,7 @@ class Postgres:
         await self.start(database="template1")
         await self.query(TEMPLATE)
         await self.query(multiregion.FUNCTIONS)
+        await self.query(session_list.FUNCTIONS)
         for statement in DATABASES:
             await self.query(statement)
         # A session in template1 would keep anybody from making databases.
@@ -106,6 +109,7 @@ class Postgres:
         self._database = database
         self._data_fd = os.open(self.data, os.O_PATH | os.O_DIRECTORY)
         await self._wait_for_predecessor()
+        self.sessions.clear()
         settings = [word for pair in SETTINGS.items() for word in ("-c", "=".join(pair))]
         # Should this node be killed, the kernel tells PostgreSQL to stop fast.
         self._process = await asyncio.create_subprocess_exec(

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sandbox.cockroach import dialect, pgwire, rpc, scram
 from sandbox.cockroach.postgres import Postgres, PostgresError
@@ -19,8 +21,8 @@ async def serve(client: rpc.Streams, session: rpc.Message, postgres: Postgres, r
 
     Args:
         client: The client, or the gateway that forwards it.
-        session: `parameters` of its start-up, whether it is `authenticated`, and `settings` that
-            say through which node it came.
+        session: `parameters` of its start-up, whether it is `authenticated`, its `client_address`, and
+            `settings` that say through which node it came.
         postgres: The server underneath.
         regions: The cluster's regions, with the zones of each.
     """
@@ -34,14 +36,35 @@ async def serve(client: rpc.Streams, session: rpc.Message, postgres: Postgres, r
     backend = await postgres.connect()
     try:
         backend[1].write(pgwire.startup({"database": "defaultdb"} | parameters | settings))
-        kind, payload = await pgwire.read_message(backend[0])
-        writer.write(pgwire.message(kind, payload))
-        if kind == b"R":
-            version = f"CockroachDB CCL {settings['standin.version']} (Roachmesh stand-in)"
-            writer.write(pgwire.message(b"S", b"crdb_version\0" + pgwire.cstring(version)))
-            await pgwire.splice(client, backend, _pass_statements)
+        process = await _begin(backend[0], writer, settings["standin.version"])
+        if process:
+            with _listed(postgres, process, settings["standin.node_id"], session["client_address"]):
+                await pgwire.splice(client, backend, _pass_statements)
     finally:
         backend[1].close()
+
+
+async def _begin(backend: asyncio.StreamReader, writer: asyncio.StreamWriter, version: str) -> int:
+    """Pass on how PostgreSQL begins a session; return its process's number, or 0 if it refused."""
+    while True:
+        kind, payload = await pgwire.read_message(backend)
+        writer.write(pgwire.message(kind, payload))
+        if kind == b"R":
+            told = f"CockroachDB CCL {version} (Roachmesh stand-in)"
+            writer.write(pgwire.message(b"S", b"crdb_version\0" + pgwire.cstring(told)))
+        elif kind == b"E":
+            return 0
+        elif kind == b"K":
+            return int.from_bytes(payload[:4], "big")
+
+
+@contextmanager
+def _listed(postgres: Postgres, process: int, node_id: str, client_address: str) -> Iterator[None]:
+    postgres.sessions.add(process, node_id, client_address)
+    try:
+        yield
+    finally:
+        postgres.sessions.remove(process)
 
 
 async def _pass_statements(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
