@@ -12,6 +12,7 @@ from flows.clusters import connect_clusters
 from flows.database import bring_up_database, verify_sql
 from flows.network_test import run_network_test
 from flows.peering import peer_regions
+from flows.poolers import deploy_poolers
 from flows.region import deploy_regions
 from flows.run_page import RunPage
 from roachmesh.plan import Plan, make_plan
@@ -29,7 +30,7 @@ def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
     machines = sum(node.role == "vm" for node in plan.nodes)
-    count = 17 + 7 * regions + len(plan.peerings) + 10 * nodes + machines + 11 * clusters
+    count = 17 + 7 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 11 * clusters
     return count + 2 + regions + machines if clusters else count
 
 
@@ -75,8 +76,9 @@ def deploy(
 
         run_network_test(deployment, machines)
         database = bring_up_database(deployment, machines)
+        poolers = deploy_poolers(deployment, machines)
         verify_sql(deployment, machines)
 
         in_regions = [outcome for region in regions for outcome in region.outcomes]
-        made = [ssh_key, authority, passwords, group, *in_regions, *peerings, *clusters, *database]
+        made = [ssh_key, authority, passwords, group, *in_regions, *peerings, *clusters, *database, *poolers]
         show_card(deployment, machines, made)

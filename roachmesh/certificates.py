@@ -5,7 +5,7 @@ loader checks neither chain nor use nor names before it serves, so `faults` does
 Source: "Create Security Certificates", split node certificates, CockroachDB documentation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -50,9 +50,9 @@ class Purpose:
     names: tuple[str, ...] = ()
 
 
-def node_purpose(address: IPv4Address, host_name: str) -> Purpose:
+def node_purpose(address: IPv4Address, *host_names: str) -> Purpose:
     """Describe the `node.crt` of a machine, for every name it is dialled by."""
-    return Purpose("node", Use.SERVER, (str(address), host_name, "localhost", "127.0.0.1"))
+    return Purpose("node", Use.SERVER, (str(address), *host_names, "localhost", "127.0.0.1"))
 
 
 def pods_purpose(region: str) -> Purpose:
@@ -74,6 +74,19 @@ def pods_purpose(region: str) -> Purpose:
             "127.0.0.1",
         ),
     )
+
+
+def pooler_purpose(nodes: Iterable[str], addresses: Iterable[IPv4Address], host: str = "") -> Purpose:
+    """Describe the certificate of a region's poolers, for every name by which clients may know them.
+
+    Args:
+        nodes: Host names of the region's machines.
+        addresses: Their addresses, private and public.
+        host: In Kubernetes, what all of them together are named in DNS.
+    """
+    shorter = [host.rsplit(".", number)[0] for number in (0, 2, 3, 4)] if host else []  # svc.cluster.local
+    every = (*nodes, *map(str, addresses), *shorter, "localhost", "127.0.0.1")
+    return Purpose("pooler", Use.SERVER, every)
 
 
 def client_purpose(user: str) -> Purpose:

@@ -77,8 +77,9 @@ def _release(version: str) -> list[int]:
 
 
 def _refuse_system(name: str) -> str:
-    if name == "system":
-        raise ValueError("system is the database's own; write another, such as movr.")
+    if name in ("system", "pgbouncer"):
+        owner = "CockroachDB" if name == "system" else "PgBouncer"
+        raise ValueError(f"{name} is {owner}'s own; write another, such as movr.")
     return name
 
 

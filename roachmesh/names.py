@@ -78,6 +78,11 @@ def public_host(region: str) -> str:
     return f"{PUBLIC_SERVICE}.{namespace(region)}.svc.cluster.local"
 
 
+def nodes_host(region: str) -> str:
+    """Name all database nodes of a region of plain machines; known to its poolers, and to no DNS."""
+    return f"{namespace(region)}.internal"
+
+
 def pooler_host(region: str, pooler: str) -> str:
     """Name in DNS whatever poolers of a region on k3s are ready; their Service is named after the pooler."""
     return f"{pooler}.{namespace(region)}.svc.cluster.local"

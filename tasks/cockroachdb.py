@@ -61,7 +61,7 @@ def _certificates(deployment: Deployment, host: Session, node: Node) -> list[Fil
     block = deployment.certificates()
     owner = names.DATABASE_USER
     wanted = {
-        f"{CERTIFICATES}/node": purposes.node_purpose(node.address, node.name),
+        f"{CERTIFICATES}/node": purposes.node_purpose(node.address, node.name, names.nodes_host(node.region)),
         f"{CERTIFICATES}/client.node": purposes.client_purpose("node"),
     }
     return [

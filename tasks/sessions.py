@@ -107,9 +107,11 @@ class Session:
         request = {**artifact.model_dump(), "target": target}
         return bool(self.program("install_binary", request, timeout_s=DOWNLOAD_TIMEOUT_S)["changed"])
 
-    def ensure_service(self, unit: str, *, files: Sequence[str], restart: bool = True) -> dict[str, Any]:
+    def ensure_service(
+        self, unit: str, *, files: Sequence[str], reloads: Sequence[str] = (), restart: bool = True
+    ) -> dict[str, Any]:
         """Have a unit enabled and running; see `roachmesh/remote/ensure_service.py` for the answer."""
-        request = {"unit": unit, "files": list(files), "restart": restart}
+        request = {"unit": unit, "files": list(files), "reloads": list(reloads), "restart": restart}
         outcome: dict[str, Any] = self.program("ensure_service", request, timeout_s=SERVICE_TIMEOUT_S)
         return outcome
 

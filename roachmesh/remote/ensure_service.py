@@ -1,11 +1,12 @@
 """Have a systemd unit enabled and running what its files say now.
 
-Request: {"unit", "files": [paths it reads at its start], "restart": bool}.
-Answer: {"change": "started", "restarted" or "unchanged", "stale": [files newer than its start]}; with
-`restart` false a stale unit is left alone and only reported.
+Request: {"unit", "files": [paths it reads at its start], "reloads": [paths it reads when it is reloaded
+too], "restart": bool}.
+Answer: {"change": "started", "restarted", "reloaded" or "unchanged", "stale": [files that it did not know]};
+with `restart` false a stale unit is left alone and only reported.
 
-A file newer than the unit's start means that the unit does not know it yet, also when whoever placed
-the file was killed before the restart.
+A file newer than the unit's start, or its reload, means that the unit does not know it yet, also when
+whoever placed the file was killed before the restart.
 """
 
 import subprocess
@@ -36,23 +37,36 @@ def run(verb: str, unit: str) -> None:
 
 def show(unit: str) -> dict[str, str]:
     """Read what systemd says of a unit."""
-    properties = "ActiveState,UnitFileState,NeedDaemonReload,LoadState,Result,InactiveExitTimestamp"
+    properties = (
+        "ActiveState,UnitFileState,NeedDaemonReload,LoadState,Result,"
+        "InactiveExitTimestamp,ActiveEnterTimestamp,StateChangeTimestamp"
+    )
     printed = systemctl("show", unit, f"--property={properties}", "--timestamp=us+utc")
     return dict(line.split("=", 1) for line in printed.splitlines())
 
 
-def started_at(state: dict[str, str]) -> float:
-    """Give the moment a unit's start began, in seconds since the epoch."""
-    stamp = state["InactiveExitTimestamp"]  # as in: Sun 2026-11-22 12:48:10.123456 UTC
-    if not stamp:
+def moment(stamp: str) -> float:
+    """Read a moment as systemd writes it, in seconds since the epoch; 0 when there was none."""
+    if not stamp:  # as in: Sun 2026-11-22 12:48:10.123456 UTC
         return 0.0
     _, day, clock, _ = stamp.split()
-    moment = datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S.%f")
-    return moment.replace(tzinfo=UTC).timestamp()
+    return datetime.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+
+
+def read_at(state: dict[str, str]) -> float:
+    """Give the moment at which a running unit last read all its files: its reload, or its start's begin."""
+    changed = moment(state["StateChangeTimestamp"])
+    reloaded = changed > moment(state["ActiveEnterTimestamp"])
+    return changed if reloaded else moment(state["InactiveExitTimestamp"])
+
+
+def newer(paths: list[str], than: float) -> list[str]:
+    """Give those of the files that were written after a moment."""
+    return [path for path in paths if Path(path).stat().st_mtime > than]
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Start, restart or leave alone."""
+    """Start, restart, reload or leave alone."""
     unit = request["unit"]
     state = show(unit)
     if state["NeedDaemonReload"] == "yes" or state["LoadState"] == "not-found":
@@ -62,9 +76,12 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     if state["ActiveState"] not in ("active", "reloading"):
         run("start", unit)
         return {"change": "started", "stale": []}
-    began = started_at(state)
-    stale = [path for path in request["files"] if Path(path).stat().st_mtime > began]
+    stale = newer(request["files"], moment(state["InactiveExitTimestamp"]))
     if stale and request["restart"]:
         run("restart", unit)
         return {"change": "restarted", "stale": stale}
+    changed = newer(request["reloads"], read_at(state))
+    if changed:
+        run("reload", unit)
+        return {"change": "reloaded", "stale": changed}
     return {"change": "unchanged", "stale": stale}
