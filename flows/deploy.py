@@ -7,9 +7,11 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from blocks.azure_credentials import CredentialsName
+from flows.application import deploy_application
 from flows.approval import approve_deployment
 from flows.clusters import connect_clusters
 from flows.database import bring_up_database, verify_sql
+from flows.foundation import lay_foundation
 from flows.network_test import run_network_test
 from flows.peering import peer_regions
 from flows.poolers import deploy_poolers
@@ -18,19 +20,19 @@ from flows.run_page import RunPage
 from roachmesh.plan import Plan, make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
-from tasks.keys import ensure_certificates, ensure_kubernetes_secrets, ensure_passwords, ensure_ssh_key
 from tasks.overlap import only_run
 from tasks.preflight import judge_fixed_fields, read_operators
 from tasks.report import show_card, show_plan
-from tasks.resource_group import ensure_resource_group, read_resource_group
+from tasks.resource_group import read_resource_group
 from tasks.resume import read_results_key
 
 
 def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
+    movr = plan.application.kind == "movr"
     machines = sum(node.role == "vm" for node in plan.nodes)
-    count = 17 + 7 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 11 * clusters
+    count = 17 + movr + 8 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 11 * clusters
     return count + 2 + regions + machines if clusters else count
 
 
@@ -62,23 +64,20 @@ def deploy(
         deployment = deployment.operated_from(read_operators(deployment, existing))
         show_plan(deployment)
 
-        ssh_key = ensure_ssh_key(deployment)
-        authority = ensure_certificates(deployment)
-        passwords = ensure_passwords(deployment)
-        clusters = [ensure_kubernetes_secrets(deployment)] if deployment.plan.clusters else []
-        group = ensure_resource_group(deployment)
+        foundation = lay_foundation(deployment)
         deployment = deployment.keeping(read_results_key(deployment, existing, continue_run))
 
         regions = deploy_regions(deployment)
         peerings = peer_regions(deployment)
         machines = [machine for region in regions for machine in region.machines]
-        clusters += connect_clusters(deployment, regions)
+        clusters = connect_clusters(deployment, regions)
 
         run_network_test(deployment, machines)
         database = bring_up_database(deployment, machines)
         poolers = deploy_poolers(deployment, machines)
+        application = deploy_application(deployment, machines)
         verify_sql(deployment, machines)
 
         in_regions = [outcome for region in regions for outcome in region.outcomes]
-        made = [ssh_key, authority, passwords, group, *in_regions, *peerings, *clusters, *database, *poolers]
+        made = [*foundation, *in_regions, *peerings, *clusters, *database, *poolers, *application]
         show_card(deployment, machines, made)

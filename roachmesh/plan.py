@@ -146,6 +146,11 @@ class DatabasePlan(Model):
         """The users that poolers let in: `verify`'s own, then the topology's."""
         return (names.VERIFY_USER, *(user.name for user in self.users if user.login == "password"))
 
+    @property
+    def application_user(self) -> str:
+        """The user as whom the application logs in; a topology with an application has one."""
+        return self.with_password[1]
+
 
 class Plan(Model):
     """Everything that will exist; `regions` keep the topology's order."""

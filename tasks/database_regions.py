@@ -28,8 +28,7 @@ def ensure_database(deployment: Deployment, machine: Machine) -> Outcome:
         for statement in missing:
             logger().info("%s", statement)
             connection.execute(statement)
-    change = "created" if found is None else "updated" if missing else "unchanged"
-    return Outcome(what=f"database {wanted.name}", change=change)
+    return Outcome.of(f"database {wanted.name}", new=found is None, changed=bool(missing))
 
 
 @always("database {deployment.plan.database.name} as planned")

@@ -9,9 +9,9 @@ from tasks.engine import always, once
 from tasks.hosts import session
 from tasks.kubernetes import kubernetes
 from tasks.machines import Machine
+from tasks.rollouts import DEPLOYMENT, wait_until_rolled_out
 from tasks.wait import wait_until
 
-DEPLOYMENT = "apps/v1/Deployment"
 KNOWN_TIMEOUT_S = 120.0
 ROLLED_OUT_TIMEOUT_S = 300.0
 
@@ -33,9 +33,7 @@ def ensure_cluster_dns(deployment: Deployment, region: RegionPlan) -> Outcome:
 
     changed = wait_until(apply, what=f"CoreDNS in {region.name}", timeout_s=KNOWN_TIMEOUT_S)
     new = f"Service {dns.SERVICE}" in changed
-    return Outcome(
-        what=f"DNS of {region.name}", change="created" if new else "updated" if changed else "unchanged"
-    )
+    return Outcome.of(f"DNS of {region.name}", new=new, changed=bool(changed))
 
 
 @always("DNS answers in {region.name}")
@@ -45,23 +43,8 @@ def wait_for_cluster_dns(deployment: Deployment, region: RegionPlan) -> None:
     Raises:
         NotReadyYet: they are not after 300 s.
     """
-    api = kubernetes(deployment, region)
-
-    def rolled_out() -> bool:
-        found = api.read(DEPLOYMENT, dns.COREDNS, dns.NAMESPACE) or {}
-        status, wanted = found.get("status", {}), found.get("spec", {}).get("replicas", 1)
-        current = status.get("observedGeneration", 0) >= found.get("metadata", {}).get("generation", 1)
-        ready = min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0)) if current else 0
-        if ready < wanted:
-            raise KubernetesBusy(f"{ready} of {wanted} CoreDNS pods are ready", where=region.name)
-        return True
-
-    wait_until(
-        rolled_out,
-        what=f"CoreDNS in {region.name}",
-        timeout_s=ROLLED_OUT_TIMEOUT_S,
-        advice="See `kubectl -n kube-system get pods`, by way of `roachmesh kubeconfig`.",
-    )
+    cluster = kubernetes(deployment, region)
+    wait_until_rolled_out(cluster, dns.COREDNS, dns.NAMESPACE, ROLLED_OUT_TIMEOUT_S)
 
 
 @once("DNS {machine.host.name}")

@@ -137,8 +137,7 @@ class Session:
 
     def outcome(self, what: str, *, new: bool, changed: bool) -> Outcome:
         """Say what came of a thing on this machine."""
-        change: Any = "created" if new else "updated" if changed else "unchanged"
-        return Outcome(what=f"{what} on {self.name}", change=change)
+        return Outcome.of(f"{what} on {self.name}", new=new, changed=changed)
 
     @property
     def is_open(self) -> bool:

@@ -71,7 +71,9 @@ def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) 
 
 
 @contextmanager
-def connect(deployment: Deployment, machine: Machine) -> Iterator[psycopg.Connection]:
+def connect(
+    deployment: Deployment, machine: Machine, database: str = "defaultdb"
+) -> Iterator[psycopg.Connection]:
     """Open a SQL session as root through a node.
 
     Raises:
@@ -80,7 +82,7 @@ def connect(deployment: Deployment, machine: Machine) -> Iterator[psycopg.Connec
     """
     with open_access(deployment, machine) as conninfo:
         try:
-            with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            with psycopg.connect(conninfo, dbname=database, connect_timeout=CONNECT_TIMEOUT_S) as connection:
                 yield connection
         except (psycopg.errors.SerializationFailure, psycopg.OperationalError) as exc:
             raise DatabaseBusy(str(exc).strip(), where=machine.host.name) from exc

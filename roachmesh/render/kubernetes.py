@@ -66,6 +66,11 @@ def namespace(region: RegionPlan) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.namespace(region.name)}}
 
 
+def image(plan: Plan) -> str:
+    """Name the image with CockroachDB's program."""
+    return f"cockroachdb/cockroach:{plan.cockroachdb.version}"
+
+
 def _metadata(region: RegionPlan, name: str) -> Object:
     return {"name": name, "namespace": names.namespace(region.name), "labels": LABELS}
 
@@ -193,7 +198,7 @@ def _pod(plan: Plan, region: RegionPlan) -> Object:
 def _container(plan: Plan, region: RegionPlan) -> Object:
     return {
         "name": names.CONTAINER,
-        "image": f"cockroachdb/cockroach:{plan.cockroachdb.version}",
+        "image": image(plan),
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", _script(plan, region)],
         "env": [_from_pod("POD_NAME", "metadata.name"), _from_pod("NODE_NAME", "spec.nodeName")],

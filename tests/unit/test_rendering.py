@@ -12,7 +12,7 @@ from roachmesh import cost, prices, topology
 from roachmesh.certificates import KeyPair
 from roachmesh.inventory import Inventory, PodRoute
 from roachmesh.plan import make_plan
-from roachmesh.render import chrony, cilium, cloud_init, dns, k3s, network_test, plan, systemd
+from roachmesh.render import application, chrony, cilium, cloud_init, dns, k3s, network_test, plan, systemd
 from roachmesh.ssh_keys import SshKeyPair
 from roachmesh.topology import Time
 
@@ -34,6 +34,23 @@ PLANNED = Inventory(
     operators=OPERATORS,
     ssh_key_fingerprint=FINGERPRINT,
     pod_routes=POD_ROUTES,
+)
+
+MOVR = make_plan(topology.parse({"application": {"kind": "movr", "rate": 50}}))
+IMAGE = make_plan(
+    topology.parse(
+        {
+            "pooler": "none",
+            "application": {
+                "kind": "image",
+                "image": "docker.io/sosedoff/pgweb",
+                "tag": "0.16.2",
+                "port": 8081,
+                "environment": [{"name": "LOG_LEVEL", "value": "info"}],
+                "replicas": 2,
+            },
+        }
+    )
 )
 
 RENDERED = {
@@ -64,6 +81,9 @@ RENDERED = {
     "dnsmasq.conf": dns.dnsmasq(PLAN),
     "chrony_ptp.conf": chrony.config(Time(), has_ptp_device=True),
     "chrony_ntp.conf": chrony.config(Time(), has_ptp_device=False),
+    "application.service": application.service(MOVR),
+    "application_movr.json": application.objects(MOVR, CLUSTER, "password", "PEM"),
+    "application_image.json": application.objects(IMAGE, CLUSTER, "password", "PEM"),
     "plan.md": plan.markdown(PLANNED, cost.estimate(PLAN, prices.shipped())),
 }
 
