@@ -101,7 +101,7 @@ _STATEMENTS: list[tuple[str, Words]] = [
 def _pattern(words: str) -> re.Pattern[str]:
     for place, expression in _PLACES.items():
         words = words.replace(place, expression)
-    return re.compile(words.replace(" =", r"\s*=").replace(" ", r"\s+"), re.IGNORECASE)
+    return re.compile(words.replace(" =", r"\s*=").replace(" ", r"\s+"), re.IGNORECASE | re.DOTALL)
 
 
 _KNOWN = [(_pattern(words), translated) for words, translated in _STATEMENTS]

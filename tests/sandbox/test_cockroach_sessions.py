@@ -105,7 +105,7 @@ def test_a_show_in_square_brackets_is_a_table(text: str, said: str) -> None:
 def test_users_are_made_once_with_a_verifier_for_a_password(running: Cluster) -> None:
     node = running.nodes[1]
     for name in ("app", "verified", "verified"):
-        node.query(f"CREATE USER IF NOT EXISTS {name} WITH PASSWORD '{VERIFIER}'")
+        node.query(f"CREATE USER IF NOT EXISTS {name}\nWITH PASSWORD '{VERIFIER}'")
     assert node.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'verified'") == VERIFIER
     node.query("CREATE ROLE IF NOT EXISTS readers; GRANT readers TO app")
     assert node.query("SELECT pg_has_role('app', 'readers', 'MEMBER')") == "t"
