@@ -11,6 +11,7 @@ from tasks.database import ensure_initialised, wait_for_members
 from tasks.database_regions import ensure_database
 from tasks.deployment import Deployment
 from tasks.machines import Machine
+from tasks.pooler_test import judge_poolers, use_poolers, write_through_pooler
 from tasks.sql import ensure_verify_table, read_rows, write_row
 from tasks.sql_users import ensure_sql_users
 
@@ -38,8 +39,12 @@ def start_nodes(deployment: Deployment, machines: Sequence[Machine]) -> list[Out
 
 
 def verify_sql(deployment: Deployment, machines: Sequence[Machine]) -> None:
-    """Write in each region, and read it in every other."""
-    one_per_region = list({machine.node.region: machine for machine in reversed(machines)}.values())
+    """Write in each region, and read it in every other: through nodes, then through poolers."""
+    first = [machine for machine in machines if machine.node.number == 1]
     ensure_verify_table(deployment, machines[0])
-    written = for_each(one_per_region, write_row, deployment)
-    for_each(one_per_region, read_rows, deployment, written)
+    written = for_each(first, write_row, deployment)
+    for_each(first, read_rows, deployment, written)
+    if deployment.plan.pooler != "none":
+        for_each(first, write_through_pooler, deployment, machines)
+        used = [use_poolers(deployment, machine, machines) for machine in first]  # none disturbs another
+        judge_poolers(deployment, used)

@@ -32,7 +32,8 @@ def count_tasks(plan: Plan) -> int:
     regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
     movr = plan.application.kind == "movr"
     machines = sum(node.role == "vm" for node in plan.nodes)
-    count = 17 + movr + 8 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 11 * clusters
+    pooled = 2 * regions + 1 if plan.pooler != "none" else 0
+    count = 17 + movr + pooled + 8 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 11 * clusters
     return count + 2 + regions + machines if clusters else count
 
 

@@ -40,7 +40,10 @@ LOOKS_BEFORE_TELLING = 8  # a run whose turn it is has tasks by then
 LOOKS_BEFORE_CLOSING = 15  # a run that is cancelled ends by itself within seconds, unless it has not begun
 LAST_WORDS_S = 10.0
 # What of a run's page is shown at its end, by flow.
-SHOWN = {"deploy": ("network-test", "connection-card"), "verify": ("network-test", "drift")}
+SHOWN = {
+    "deploy": ("network-test", "connection-card"),
+    "verify": ("network-test", "pooler-test", "pooler-storm", "drift"),
+}
 CANCELLED: State[Any] = Cancelled(message="Cancelled at the terminal.")
 
 

@@ -16,6 +16,7 @@ from tasks.deployment import Deployment
 from tasks.drift import compare_with_plan, judge_drift
 from tasks.lifeline import Lifeline
 from tasks.machines import find_machine
+from tasks.pooler_test import judge_storm
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
 from tasks.store import judge_room
@@ -24,7 +25,8 @@ from tasks.store import judge_room
 def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     machines = sum(node.role == "vm" for node in plan.nodes)
-    return 8 + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
+    pooled = 2 * len(plan.regions) + 2 if plan.pooler != "none" else 0
+    return 8 + pooled + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
 
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
@@ -48,4 +50,6 @@ def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default
         wait_for_members(deployment, machines[0])
         judge_database(deployment, machines[0])
         verify_sql(deployment, machines)
+        if deployment.plan.pooler != "none":
+            judge_storm(deployment, machines[0])
         judge_drift(deployment, findings)

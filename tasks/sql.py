@@ -1,14 +1,14 @@
 """SQL through SSH: the database is not open to the world, so every session goes through a node's tunnel."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from ipaddress import IPv4Address
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from roachmesh import certificates
+from roachmesh import certificates, names
 from roachmesh.errors import DatabaseBusy, DatabaseFailed
 from roachmesh.security_rules import SQL_PORT
 from tasks.database_node import database_node
@@ -26,13 +26,14 @@ TABLE = "roachmesh_verify"
 
 @always("table {machine.host.name}")
 def ensure_verify_table(deployment: Deployment, machine: Machine) -> None:
-    """Make the table that `write_row` and `read_rows` prove the cluster with; rows of old runs go."""
-    with connect(deployment, machine) as connection:
+    """Make the table that proves the cluster, through nodes and poolers; rows of old runs go."""
+    with _connect(deployment, machine) as connection:
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {TABLE} "
-            "(run TEXT, region TEXT, written_at TIMESTAMPTZ NOT NULL DEFAULT now(), "
-            "PRIMARY KEY (run, region))"
+            f"CREATE TABLE IF NOT EXISTS {TABLE} (run TEXT, region TEXT, through TEXT, "
+            "counter INT NOT NULL DEFAULT 0, written_at TIMESTAMPTZ NOT NULL DEFAULT now(), "
+            "PRIMARY KEY (run, region, through))"
         )
+        connection.execute(f"GRANT ALL ON TABLE {TABLE} TO {names.VERIFY_USER}")
         connection.execute(f"DELETE FROM {TABLE} WHERE written_at < now() - INTERVAL '1 day'")  # noqa: S608
 
 
@@ -40,11 +41,11 @@ def ensure_verify_table(deployment: Deployment, machine: Machine) -> None:
 def write_row(deployment: Deployment, machine: Machine) -> str:
     """Write a row through a node of a region; gives the region's name."""
     region = machine.node.region
-    with connect(deployment, machine) as connection:
+    with _connect(deployment, machine) as connection:
         connection.execute(
-            f"INSERT INTO {TABLE} (region, run) VALUES (%s, %s) "  # noqa: S608 -- our own table's name
-            "ON CONFLICT (run, region) DO UPDATE SET written_at = now()",
-            (region, deployment.key),
+            f"INSERT INTO {TABLE} (run, region, through) "  # noqa: S608 -- our own table's name
+            "VALUES (%s, %s, 'node') ON CONFLICT (run, region, through) DO UPDATE SET written_at = now()",
+            (deployment.key, region),
         )
     return region
 
@@ -56,9 +57,9 @@ def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) 
     Raises:
         DatabaseFailed: a region's row is not there, or not this run's.
     """
-    with connect(deployment, machine) as connection:
+    with _connect(deployment, machine) as connection:
         rows = connection.execute(
-            f"SELECT region FROM {TABLE} WHERE run = %s",  # noqa: S608 -- our own table's name
+            f"SELECT region FROM {TABLE} WHERE run = %s AND through = 'node'",  # noqa: S608 -- our table's name
             (deployment.key,),
         ).fetchall()
     absent = set(written) - {region for (region,) in rows}
@@ -68,6 +69,10 @@ def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) 
             where=machine.host.name,
         )
     return len(rows)
+
+
+def _connect(deployment: Deployment, machine: Machine) -> AbstractContextManager[psycopg.Connection]:
+    return connect(deployment, machine, deployment.plan.database.name)
 
 
 @contextmanager
