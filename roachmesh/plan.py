@@ -32,7 +32,7 @@ POOLER_PODS = 2
 CONNECTIONS_PER_VCPU = 4
 
 Role = Literal["vm", "server", "agent"]
-Pooler = Literal["pgbouncer", "pgpool", "none"]
+Pooler = Literal["pgbouncer", "none"]
 
 
 class Node(Model):

@@ -59,15 +59,13 @@ def faults(uses: Sequence[Use]) -> list[str]:
     regions = {use.source for use in uses}
     found = []
     for use in uses:
-        unseen = sorted(regions.difference(use.seen))
+        pair, unseen = f"{use.source} -> pooler of {use.target}", sorted(regions.difference(use.seen))
         if use.problem:
-            found.append(f"{use.source} -> pooler of {use.target}: {use.problem}")
+            found.append(f"{pair}: {use.problem}")
         elif unseen:
-            found.append(f"{use.source} -> pooler of {use.target}: no rows from {', '.join(unseen)}")
+            found.append(f"{pair}: no rows from {', '.join(unseen)}")
         elif not use.retries:
-            found.append(
-                f"{use.source} -> pooler of {use.target}: a transaction that had to be repeated was not refused"
-            )
+            found.append(f"{pair}: a transaction that had to be repeated was not refused")
     return found
 
 

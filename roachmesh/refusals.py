@@ -162,6 +162,20 @@ def refuse_twice(items: tuple[Named, ...]) -> tuple[Named, ...]:
     return items
 
 
+def refuse_pgpool(pooler: object) -> object:
+    """Pass on a pooler that CockroachDB can be behind.
+
+    Raises:
+        ValueError: it is Pgpool-II.
+    """
+    if pooler in ("pgpool", "pgpool2", "pgpool-ii"):
+        raise ValueError(
+            "Pgpool-II ends every session with CockroachDB, since it insists on a version() of PostgreSQL's; "
+            "write pgbouncer."
+        )
+    return pooler
+
+
 def refuse_clients(clients: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
     """Pass on the ranges that clients outside may come from.
 

@@ -189,7 +189,7 @@ class Application(Model):
         default=None,
         ge=1,
         le=10_000,
-        description="movr only: how many of them at once in each region, 4 when left out.",
+        description="movr only: how many workers share them in each region, each a process, 1 when left out.",
     )
     image: ContainerImage | None = Field(
         default=None,
@@ -347,10 +347,9 @@ class Topology(Model):
     time: Time = Time()
     cockroachdb: CockroachDB = CockroachDB()
     database: Database = Database()
-    pooler: Literal["pgbouncer", "pgpool", "none"] = Field(
+    pooler: Annotated[Literal["pgbouncer", "none"], BeforeValidator(refusals.refuse_pgpool)] = Field(
         default="pgbouncer",
-        description="What pools connections in every region: PgBouncer; or Pgpool-II, a process for each "
-        "client; or nothing.",
+        description="What pools connections to the database in every region: PgBouncer, or nothing.",
     )
     application: Application = Application()
     k3s: K3s = K3s()

@@ -28,18 +28,19 @@ def ensure_application_service(deployment: Deployment, machine: Machine) -> Outc
     """
     host, what = session(deployment, machine.host), "application"
     if deployment.plan.application.kind != "movr":
-        request = {"unit": render.SERVICE, "mark": UNIT, "files": [render.ENVIRONMENT_FILE]}
+        request = {"unit": render.SERVICE, "mark": UNIT, "files": [render.SCRIPT, render.ENVIRONMENT_FILE]}
         removed = host.program("remove_service", request)["changed"]
         return host.outcome(f"no {what}", new=False, changed=removed)
     password = deployment.password_of(deployment.plan.database.application_user)
     files: list[File] = [
-        (UNIT, render.service(deployment.plan), "0644", "root"),
+        (UNIT, render.service(), "0644", "root"),
+        (render.SCRIPT, render.script(deployment.plan), "0755", "root"),
         (render.ENVIRONMENT_FILE, render.environment(password), "0600", "root"),
     ]
-    placed = host.place_files(files, [(render.ENVIRONMENT_DIR, "0755", "root")])
+    placed = host.place_files(files, [(render.DIRECTORY, "0755", "root")])
     if placed:
         logger().info("placed %s", ", ".join(placed))
-    did = host.ensure_service(render.SERVICE, files=[UNIT, render.ENVIRONMENT_FILE, systemd.BINARY])
+    did = host.ensure_service(render.SERVICE, files=[*(path for path, *_ in files), systemd.BINARY])
     return host.outcome(what, new=UNIT in placed, changed=did["change"] != "unchanged")
 
 

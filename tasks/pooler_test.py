@@ -123,8 +123,6 @@ def judge_storm(deployment: Deployment, machine: Machine) -> Storm:
         "host": str(machine.node.address),
         "port": plan.pooler_port(region),
         "clients": CLIENTS,
-        "together": plan.pooler
-        == "pgbouncer",  # Pgpool-II has a process for each client, and lets others wait
         "timeout_s": STORM_TIMEOUT_S,
     }
     sources = region.cluster.pods if region.cluster else IPv4Network(machine.node.address)

@@ -1,7 +1,6 @@
 """Have many clients at one pooler at once.
 
-Request: {"host", "port", "database", "table", "user", "password", "ca": PEM, "clients", "together": whether
-none asks before all are connected, "timeout_s"}.
+Request: {"host", "port", "database", "table", "user", "password", "ca": PEM, "clients", "timeout_s"}.
 Answer: {"answered": how many got their answer, "problems": sentences of the others, each once, "seconds"}.
 
 Needs psycopg, Debian's python3-psycopg.
@@ -31,7 +30,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 async def storm(request: dict[str, Any], ca: str) -> dict[str, Any]:
     """Connect, ask and go, all at once."""
     started = time.monotonic()
-    barrier = asyncio.Barrier(request["clients"] if request["together"] else 1)
+    barrier = asyncio.Barrier(request["clients"])  # nobody asks before all are connected
     clients = [client(request, ca, barrier) for _ in range(request["clients"])]
     problems = [str(one).strip() for one in await asyncio.gather(*clients) if one]
     return {

@@ -11,23 +11,20 @@ from roachmesh.render.kubernetes import Object
 from roachmesh.security_rules import APPLICATION_NODE_PORT, POOLER_PORT, SQL_PORT
 
 SERVICE = f"{names.APPLICATION}.service"
-ENVIRONMENT_DIR = "/etc/roachmesh"
-ENVIRONMENT_FILE = f"{ENVIRONMENT_DIR}/application.env"
+DIRECTORY = "/etc/roachmesh"
+SCRIPT, ENVIRONMENT_FILE = f"{DIRECTORY}/application", f"{DIRECTORY}/application.env"
 CA_DIR = "/roachmesh"
 LABELS = {"app.kubernetes.io/name": names.APPLICATION}
 # Of MovR, where the topology says nothing.
-RATE, CONCURRENCY = 10, 4
+RATE, CONCURRENCY = 10, 1
 DISPLAY_EVERY = "10s"
 
 
-def service(plan: Plan) -> str:
-    """Render the unit that runs MovR on a machine, by way of its own pooler; systemd keeps it going.
+def service() -> str:
+    """Render the unit that runs MovR on a machine.
 
     The password comes by the environment, since everybody may read a unit and a process list.
     """
-    command = " \\\n  ".join(
-        _movr(plan, systemd.BINARY, _url(plan, "localhost", f"{systemd.CERTIFICATES_DIR}/ca.crt"))
-    )
     return f"""\
 [Unit]
 Description=MovR, the application
@@ -37,12 +34,29 @@ After=network-online.target {systemd.SERVICE}
 [Service]
 User={names.DATABASE_USER}
 EnvironmentFile={ENVIRONMENT_FILE}
-ExecStart={command}
+ExecStart={SCRIPT}
 Restart=always
 RestartSec=5
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+
+def script(plan: Plan) -> str:
+    """Render what that unit runs: all workers, by way of the machine's own pooler.
+
+    When one of them ends, systemd starts them all again.
+    """
+    command = " \\\n    ".join(
+        _worker(plan, systemd.BINARY, "localhost", f"{systemd.CERTIFICATES_DIR}/ca.crt")
+    )
+    return f"""\
+#!/bin/bash
+for worker in {{1..{_workers(plan)}}}; do
+  {command} &
+done
+wait -n
 """
 
 
@@ -65,16 +79,28 @@ def objects(plan: Plan, region: RegionPlan, password: str, ca: str) -> list[Obje
     return [*described, _service(plan, region)] if plan.application.kind == "image" else described
 
 
-def _movr(plan: Plan, binary: str, url: str) -> list[str]:
-    application = plan.application
+def _workers(plan: Plan) -> int:
+    """Say how many processes share MovR's rate: each has one worker, whatever its flag `concurrency` says.
+
+    Source: pkg/workload/movr of cockroachdb/cockroach.
+    """
+    return plan.application.concurrency or CONCURRENCY
+
+
+def _worker(plan: Plan, binary: str, host: str, ca: str) -> list[str]:
+    """Give the words of a worker's command.
+
+    Its driver prepares in one trip what it uses in the next, between which PgBouncer may change the
+    connection; with binary parameters it takes one trip. Source: the README of lib/pq.
+    """
+    pooled = "" if plan.pooler == "none" else "&binary_parameters=yes"
     return [
         f"{binary} workload run movr",
         f"--db={plan.database.name}",
-        f"--max-rate={application.rate or RATE}",
-        f"--concurrency={application.concurrency or CONCURRENCY}",
+        f"--max-rate={(plan.application.rate or RATE) / _workers(plan):g}",
         "--tolerate-errors",
         f"--display-every={DISPLAY_EVERY}",
-        f"'{url}'",
+        f"'{_url(plan, host, ca)}{pooled}'",
     ]
 
 
@@ -118,7 +144,7 @@ def _deployment(plan: Plan, region: RegionPlan, secret: Object) -> Object:
         "kind": "Deployment",
         "metadata": _metadata(region),
         "spec": {
-            "replicas": plan.application.replicas or 1,
+            "replicas": _workers(plan) if plan.application.kind == "movr" else plan.application.replicas or 1,
             "selector": {"matchLabels": LABELS},
             "template": {
                 "metadata": {"labels": LABELS, "annotations": annotations},
@@ -166,7 +192,7 @@ def _image(plan: Plan) -> Object:
 
 
 def _movr_image(plan: Plan, region: RegionPlan) -> Object:
-    command = " ".join(_movr(plan, kubernetes.BINARY, _url(plan, _host(plan, region), f"{CA_DIR}/ca.crt")))
+    command = " ".join(_worker(plan, kubernetes.BINARY, _host(plan, region), f"{CA_DIR}/ca.crt"))
     return {
         "image": kubernetes.image(plan),
         "command": ["/bin/sh", "-c", f"exec {command}"],

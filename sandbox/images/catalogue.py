@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sandbox import zipapp
 from sandbox.cockroach.archive import ENTRY_POINT
 from sandbox.commands import run
-from sandbox.images import poolers, stand_ins
+from sandbox.images import pgbouncer, stand_ins
 from sandbox.images.image import PATH, Image
 from sandbox.machines import image as base_image
 
@@ -94,7 +94,6 @@ REPOSITORIES: dict[str, Callable[[str], Image | None]] = {
     "docker.io/library/busybox": _busybox,
     "docker.io/library/alpine": _alpine,
     "docker.io/library/python": _python,
-    "docker.io/edoburu/pgbouncer": poolers.pgbouncer,
-    "docker.io/pgpool/pgpool": poolers.pgpool,
+    "docker.io/edoburu/pgbouncer": pgbouncer.pgbouncer,
     **stand_ins.REPOSITORIES,
 }

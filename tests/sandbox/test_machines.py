@@ -71,7 +71,7 @@ def test_nobody_else_gets_in(lab: MachineLab, user: str, key: str) -> None:
         pass
 
 
-@pytest.mark.parametrize("service", ["pgbouncer", "pgpool2"])
+@pytest.mark.parametrize("service", ["pgbouncer"])
 def test_a_pooler_starts_when_it_is_told_to_and_not_before(lab: MachineLab, service: str) -> None:
     with lab.shell("a4") as shell:
         assert shell.attempt(f"systemctl is-enabled {service}") == (1, "disabled\n")

@@ -36,7 +36,7 @@ PLANNED = Inventory(
     pod_routes=POD_ROUTES,
 )
 
-MOVR = make_plan(topology.parse({"application": {"kind": "movr", "rate": 50}}))
+MOVR = make_plan(topology.parse({"application": {"kind": "movr", "rate": 50, "concurrency": 4}}))
 IMAGE = make_plan(
     topology.parse(
         {
@@ -81,7 +81,8 @@ RENDERED = {
     "dnsmasq.conf": dns.dnsmasq(PLAN),
     "chrony_ptp.conf": chrony.config(Time(), has_ptp_device=True),
     "chrony_ntp.conf": chrony.config(Time(), has_ptp_device=False),
-    "application.service": application.service(MOVR),
+    "application.service": application.service(),
+    "application": application.script(MOVR),
     "application_movr.json": application.objects(MOVR, CLUSTER, "password", "PEM"),
     "application_image.json": application.objects(IMAGE, CLUSTER, "password", "PEM"),
     "plan.md": plan.markdown(PLANNED, cost.estimate(PLAN, prices.shipped())),

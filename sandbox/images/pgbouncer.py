@@ -1,6 +1,6 @@
-"""The images of connection poolers: the real programs, as Debian builds them.
+"""The image of PgBouncer: the real program, as Debian builds it.
 
-Source: the Dockerfiles and entry points of edoburu/docker-pgbouncer and pgpool/pgpool2_on_k8s.
+Source: the Dockerfile and entry point of edoburu/docker-pgbouncer.
 """
 
 from sandbox.commands import run
@@ -21,14 +21,6 @@ if ! [ -f /etc/pgbouncer/pgbouncer.ini ]; then
   exit 64
 fi
 exec "$@"
-"""
-_PGPOOL = "/opt/pgpool-II"
-_PGPOOL_PROGRAMS = ("pgpool", "pg_enc", "pg_md5", "pcp_node_count", "pcp_node_info", "pcp_reload_config")
-_PGPOOL_ENTRY_POINT = b"""#!/bin/sh
-# The real one makes a configuration from /config and PGPOOL_ variables before anything else.
-echo "the image's entry point is not emulated by the sandbox; give a command, such as" >&2
-echo "/opt/pgpool-II/bin/pgpool -n -f /config/pgpool.conf -a /config/pool_hba.conf" >&2
-exit 64
 """
 
 
@@ -51,21 +43,6 @@ def pgbouncer(tag: str) -> Image | None:
         account=_POSTGRES,
         own_folders=("/etc/pgbouncer", "/var/log/pgbouncer", "/var/run/pgbouncer"),
         machines_usr=False,
-    )
-
-
-def pgpool(tag: str) -> Image | None:
-    """Pgpool-II, which is the machine's, by the paths of the image."""
-    if tag != "4.6":
-        return None
-    return Image(
-        "Pgpool-II on Alpine Linux; this is Pgpool-II itself, as Debian builds it",
-        entrypoint=(f"{_PGPOOL}/bin/entrypoint.sh",),
-        command=(f"{_PGPOOL}/bin/start.sh",),
-        programs={f"{_PGPOOL}/bin/entrypoint.sh": _PGPOOL_ENTRY_POINT},
-        links={f"{_PGPOOL}/bin/{name}": f"/usr/sbin/{name}" for name in _PGPOOL_PROGRAMS},
-        account=_POSTGRES,
-        own_folders=(f"{_PGPOOL}/etc", "/var/run/pgpool", "/var/run/postgresql"),
     )
 
 
