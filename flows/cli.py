@@ -1,4 +1,4 @@
-"""The terminal's door: `roachmesh plan|deploy|resume|status|verify|destroy|ssh|sql|kubeconfig`.
+"""The terminal's door: `roachmesh plan|deploy|resume|status|verify|destroy|ssh|sql|kubeconfig|credentials`.
 
 Prefect and Azure's SDK take seconds to import: a command imports them once what it was given is sound,
 so that help, completion and mistakes are quick.
@@ -266,7 +266,7 @@ def kubeconfig(
         typer.Option("--merge", help="Add them to your own file, $KUBECONFIG or ~/.kube/config."),
     ] = False,
 ) -> None:
-    """Write what kubectl needs for the clusters, a context for each.
+    """Write what kubectl needs, a context for each cluster.
 
     Your own file is not touched, unless you ask for that; then your entries and your current context
     stay.
@@ -290,6 +290,31 @@ def kubeconfig(
     path = Path(output) if output else Path.home() / ".kube" / f"{planned.topology}.yaml"
     files.write(path, text)
     typer.echo(f"export KUBECONFIG={path}  # {contexts}")
+
+
+@app.command(epilog=_examples(f"credentials {FILE} app", f"credentials {FILE} app --output secrets"))
+def credentials(
+    topology_file: TopologyFile,
+    user: Annotated[str, typer.Argument(metavar="USER", help="A SQL user of the topology.")],
+    output: Annotated[
+        str, typer.Option(metavar="DIRECTORY", help="Where to write; ~/.roachmesh/NAME when left out.")
+    ] = "",
+    credentials: Credentials = "default",
+) -> None:
+    """Write a SQL user's password or certificate.
+
+    The database's authority comes with it. Prints how to connect to each region. From outside of the regions only the addresses in the topology's
+    access.nodeport_cidrs may.
+    """
+    planned = _plan(_load(topology_file))
+    _require_prefect()
+    from tasks.credentials import write_credentials
+    from tasks.deployment import Deployment
+
+    directory = Path(output) if output else Path.home() / ".roachmesh" / planned.topology
+    deployment = Deployment(key="terminal", plan=planned, credentials=credentials)
+    for command in write_credentials(deployment, user, directory.absolute()):
+        typer.echo(command)
 
 
 def main() -> None:

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 
+from roachmesh import names
 from roachmesh.drift import Finding
 from roachmesh.outcome import Outcome
 from roachmesh.plan import Plan
+from roachmesh.security_rules import APPLICATION_NODE_PORT, POOLER_PORT
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -48,10 +50,27 @@ def foreseen(findings: Sequence[Finding]) -> str:
 def card(plan: Plan, addresses: Mapping[str, IPv4Address]) -> str:
     """Say how to reach a deployment; `addresses` are the public ones by node name."""
     rows = [(node.name, str(node.address), str(addresses[node.name]), node.locality) for node in plan.nodes]
-    return "\n\n".join(
-        (
-            f"# {plan.topology} is up",
-            "SQL: `roachmesh sql TOPOLOGY.yaml`; a machine: `roachmesh ssh TOPOLOGY.yaml REGION/NUMBER`.",
-            table(("node", "private address", "public address (SSH)", "locality"), rows),
-        )
-    )
+    parts = [
+        f"# {plan.topology} is up",
+        "SQL: `roachmesh sql TOPOLOGY.yaml`; a machine: `roachmesh ssh TOPOLOGY.yaml REGION/NUMBER`.",
+        table(("node", "private address", "public address (SSH)", "locality"), rows),
+    ]
+    services = _services(plan)
+    if services:
+        users = ", ".join(user.name for user in plan.database.users)
+        says = f"What a SQL user ({users}) needs: `roachmesh credentials TOPOLOGY.yaml USER`."
+        header = ("region", "what", "at every node's", "from its cluster")
+        parts += ["## For clients", says, table(header, services)]
+    return "\n\n".join(parts)
+
+
+def _services(plan: Plan) -> list[tuple[str, str, str, str]]:
+    """List what clients may use in each region."""
+    found: list[tuple[str, str, str, str]] = []
+    for region in plan.regions:
+        if plan.pooler != "none":
+            inside = f"{names.pooler_host(region.name, plan.pooler)}:{POOLER_PORT}" if region.cluster else ""
+            found.append((region.name, plan.pooler, f"port {plan.pooler_port(region)}", inside))
+        if plan.application.kind == "image" and region.cluster:
+            found.append((region.name, str(plan.application.image), f"port {APPLICATION_NODE_PORT}", ""))
+    return found

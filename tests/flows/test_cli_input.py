@@ -8,7 +8,7 @@ import pytest
 
 ROACHMESH = str(Path(sys.executable).with_name("roachmesh"))
 GOOD = "topologies/seed.yaml"
-COMMANDS = ("deploy", "resume", "verify", "status", "destroy", "ssh", "sql", "kubeconfig")
+COMMANDS = ("deploy", "resume", "verify", "status", "destroy", "ssh", "sql", "kubeconfig", "credentials")
 
 
 def roachmesh(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
