@@ -174,7 +174,7 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the topology's name.")] = False,
     credentials: Credentials = "default",
 ) -> None:
-    """Show what a deployment made, and delete it, the data included."""
+    """Show what a deployment made, and delete it, with its data."""
     topology = _load(topology_file)
     if not yes and not sys.stdin.isatty():
         raise NotConfirmed("nobody can be asked here.", where="destroy", advice="Write --yes to destroy it.")
@@ -266,7 +266,7 @@ def kubeconfig(
         typer.Option("--merge", help="Add them to your own file, $KUBECONFIG or ~/.kube/config."),
     ] = False,
 ) -> None:
-    """Write what kubectl needs, a context for each cluster.
+    """Write what kubectl needs for the clusters, a context for each.
 
     Your own file is not touched, unless you ask for that; then your entries and your current context
     stay.
@@ -303,8 +303,8 @@ def credentials(
 ) -> None:
     """Write a SQL user's password or certificate.
 
-    The database's authority comes with it. Prints how to connect to each region. From outside of the regions only the addresses in the topology's
-    access.nodeport_cidrs may.
+    The database's authority comes with it. Prints how to connect to each region; from outside of the
+    regions only the topology's access.nodeport_cidrs may.
     """
     planned = _plan(_load(topology_file))
     _require_prefect()
