@@ -266,7 +266,7 @@ def kubeconfig(
         typer.Option("--merge", help="Add them to your own file, $KUBECONFIG or ~/.kube/config."),
     ] = False,
 ) -> None:
-    """Write what kubectl needs for the clusters, a context for each.
+    """Write what kubectl needs, a context a cluster.
 
     Your own file is not touched, unless you ask for that; then your entries and your current context
     stay.
