@@ -33,7 +33,7 @@ def count_tasks(plan: Plan) -> int:
     movr = plan.application.kind == "movr"
     machines = sum(node.role == "vm" for node in plan.nodes)
     pooled = 2 * regions + 1 if plan.pooler != "none" else 0
-    count = 17 + movr + pooled + 8 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 11 * clusters
+    count = 17 + movr + pooled + 8 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 12 * clusters
     return count + 2 + regions + machines if clusters else count
 
 

@@ -6,6 +6,7 @@ from flows.parallel import Parallel
 from roachmesh.outcome import Outcome
 from tasks.deployment import Deployment
 from tasks.machines import Machine
+from tasks.pooler_pods import ensure_pooler_in_pods
 from tasks.poolers import ensure_pooler
 
 
@@ -14,6 +15,9 @@ def deploy_poolers(deployment: Deployment, machines: Sequence[Machine]) -> list[
     work = Parallel()
     for region in deployment.plan.regions:
         here = [machine for machine in machines if machine.node.region == region.name]
-        for machine in here if region.cluster is None else ():
+        if region.cluster:
+            work.start(ensure_pooler_in_pods, deployment, region, here)
+            continue
+        for machine in here:
             work.start(ensure_pooler, deployment, machine, here)
     return work.join()

@@ -167,14 +167,11 @@ def _refuse_fewer(region: RegionPlan, existing: Mapping[str, Any]) -> None:
 def _objects(
     deployment: Deployment, region: RegionPlan, cluster: Kubernetes, existing: Mapping[str, Any] | None
 ) -> list[render.Object]:
-    versions = render.DISRUPTION_BUDGET_VERSIONS
     return render.objects(
         deployment.plan,
         region,
         _certificates(deployment, region, cluster),
-        disruption_budget_version=next(
-            (version for version in versions if cluster.offers(f"{version}/PodDisruptionBudget")), versions[0]
-        ),
+        disruption_budget_version=cluster.newest("PodDisruptionBudget", render.DISRUPTION_BUDGET_VERSIONS),
         volume_claims=existing["spec"]["volumeClaimTemplates"] if existing else (),
     )
 

@@ -158,6 +158,10 @@ class Kubernetes:
 
         return self._ask(ask)
 
+    def newest(self, kind: str, versions: Sequence[str]) -> str:
+        """Give the first of these API versions that offers a kind; none does while the cluster begins."""
+        return next((version for version in versions if self.offers(f"{version}/{kind}")), versions[0])
+
     def logs(self, namespace: str, pod: str, container: str = "") -> str:
         """Give what a pod has logged so far."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"

@@ -48,7 +48,8 @@ def ensure_pooler(deployment: Deployment, machine: Machine, region: Sequence[Mac
     if placed:
         logger().info("placed %s", ", ".join(placed))
     did = _ensure_service(host, wanted)
-    _wait_until_it_serves(host, wanted)
+    certificate = host.run(["cat", f"{wanted.directory}/{CERTIFICATE}.crt"])
+    wait_until_it_serves(host, "127.0.0.1", certificate, f"on {host.name}")
     new = poolers.drop_in_path(wanted) in placed
     return host.outcome(wanted.title, new=new, changed=bool(placed) or did != "unchanged" or any(removed))
 
@@ -110,19 +111,13 @@ def _ensure_service(host: Session, pooler: Pooler) -> str:
     return str(did["change"])
 
 
-def _wait_until_it_serves(host: Session, pooler: Pooler) -> None:
-    """Wait until clients are shown the certificate that is in its place."""
-    wanted = host.run(["cat", f"{pooler.directory}/{CERTIFICATE}.crt"])
+def wait_until_it_serves(host: Session, address: str, certificate: str, what: str) -> None:
+    """Wait until clients of a pooler, seen from a machine, are shown this certificate."""
 
     def serves() -> bool:
-        where = {"address": "127.0.0.1", "port": POOLER_PORT}
-        if host.program("read_served_certificate", where)["certificate"].strip() != wanted.strip():
+        where = {"address": address, "port": POOLER_PORT}
+        if host.program("read_served_certificate", where)["certificate"].strip() != certificate.strip():
             raise HostBusy("it serves another certificate than its own", where=host.name)
         return True
 
-    wait_until(
-        serves,
-        what=f"{pooler.title} on {host.name}",
-        timeout_s=SERVES_TIMEOUT_S,
-        advice=f"See `journalctl -u {pooler.service}` on the machine.",
-    )
+    wait_until(serves, what=f"the pooler {what}", timeout_s=SERVES_TIMEOUT_S, advice="See its log.")

@@ -33,6 +33,7 @@ def _files(backend: Backend) -> dict[str, str]:
 def _settings(backend: Backend) -> str:
     """Render the settings.
 
+    Clients need no certificate; without `client_tls_ca_file` PgBouncer insists on the system's authorities.
     The limit of `max_db_connections` is for all users together. A node that is gone is left within seconds:
     no connection to it is waited for, and one that is silent is closed.
     """
@@ -60,6 +61,7 @@ ignore_startup_parameters = extra_float_digits
 client_tls_sslmode = require
 client_tls_cert_file = {DIRECTORY}/{CERTIFICATE}.crt
 client_tls_key_file = {DIRECTORY}/{CERTIFICATE}.key
+client_tls_ca_file = {DIRECTORY}/{AUTHORITY}
 server_tls_sslmode = verify-full
 server_tls_ca_file = {DIRECTORY}/{AUTHORITY}
 

@@ -1,26 +1,34 @@
 """What poolers are told, against what was reviewed; which versions understand it."""
 
+import json
 import os
+import subprocess
+from base64 import b64decode
 from configparser import ConfigParser
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from roachmesh import certificates, topology
 from roachmesh.plan import make_plan
 from roachmesh.pooler import PAIR, Backend, Pooler
-from roachmesh.render import poolers
+from roachmesh.render import pooler_pods, poolers
+from roachmesh.render.kubernetes import Object
 from roachmesh.render.pgbouncer import PGBOUNCER
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAN = make_plan(topology.DEFAULT)
 CLUSTER, _, REGION = PLAN.regions
 NODE = REGION.nodes[1]
-PASSWORDS = {"roachmesh": "secret", "app": 'with "quotes"'}
+PASSWORDS = {"roachmesh": "secret text", "app": 'with "quotes"'}
 ON_MACHINE = poolers.on_machine(PLAN, NODE, PASSWORDS)
 IN_PODS = poolers.in_pods(PLAN, CLUSTER, PASSWORDS)
+
+PAIR_TEXTS = {"ca.crt": "an authority", "server.crt": "a certificate", "server.key": "the key"}
+TEXTS = {**PGBOUNCER.files(IN_PODS), **PAIR_TEXTS}
 
 RENDERED = {
     "pgbouncer.ini": PGBOUNCER.files(ON_MACHINE)["pgbouncer.ini"],
@@ -37,6 +45,51 @@ def test_what_is_rendered_is_what_was_reviewed(name: str) -> None:
         (GOLDEN / name).write_text(RENDERED[name])
 
     assert RENDERED[name] == (GOLDEN / name).read_text()
+
+
+def described(texts: dict[str, str]) -> list[Object]:
+    return pooler_pods.objects(CLUSTER, PGBOUNCER, texts, 512, "policy/v1")
+
+
+def template(texts: dict[str, str]) -> Any:
+    return described(texts)[-1]["spec"]["template"]
+
+
+def test_what_is_applied_is_what_was_reviewed() -> None:
+    text = json.dumps(described(TEXTS), indent=2) + "\n"
+    if os.environ.get("ROACHMESH_UPDATE_GOLDEN"):
+        (GOLDEN / "pgbouncer_pods.json").write_text(text)
+
+    assert text == (GOLDEN / "pgbouncer_pods.json").read_text()
+
+
+def test_pods_that_can_read_a_change_are_not_replaced_for_it_but_know_of_another_revision() -> None:
+    for name in TEXTS:
+        changed = {**TEXTS, name: "another"}
+
+        assert template(changed) == template(TEXTS)
+        assert pooler_pods.revision(changed) != pooler_pods.revision(TEXTS)
+
+
+def test_pods_that_cannot_read_a_change_are_replaced_for_it() -> None:
+    assert template({**TEXTS, "unknown": "one"}) != template({**TEXTS, "unknown": "another"})
+
+
+def test_secrets_are_in_the_secret_alone() -> None:
+    secret, *others = described(TEXTS)
+
+    assert b64decode(secret["data"]["userlist.txt"]).decode() == TEXTS["userlist.txt"]
+    assert not any(text in json.dumps(others) for text in ("secret text", "the key"))
+
+
+@pytest.mark.parametrize(("revision", "said"), [("old", ""), ("new", "reloaded\n")])
+def test_a_pod_is_told_to_reload_only_when_it_has_the_files(tmp_path: Path, revision: str, said: str) -> None:
+    (tmp_path / "revision").write_text(revision)
+    script = pooler_pods.RELOAD.replace("kill -HUP 1", "true")
+
+    done = subprocess.run(["sh", "-c", script, tmp_path, "new"], capture_output=True, text=True, check=True)
+
+    assert done.stdout == said
 
 
 @pytest.mark.parametrize("pooler", poolers.POOLERS.values(), ids=lambda pooler: pooler.name)
@@ -64,7 +117,7 @@ def test_a_machine_names_its_own_node_first_and_pods_leave_that_to_dns() -> None
 
 
 def test_no_password_shows_where_a_backend_is_printed() -> None:
-    assert "secret" not in repr(ON_MACHINE)
+    assert "secret text" not in repr(ON_MACHINE)
 
 
 def test_the_name_that_is_dialled_stands_in_the_certificate_of_every_node() -> None:

@@ -1,0 +1,172 @@
+"""The poolers of a k3s region as objects of its Kubernetes API."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+
+from roachmesh import names
+from roachmesh.plan import POOLER_PODS, RegionPlan
+from roachmesh.pooler import Pooler
+from roachmesh.render.kubernetes import Object
+from roachmesh.security_rules import POOLER_NODE_PORT, POOLER_PORT
+
+USER_ID = 70  # postgres, in the images of both
+REVISION = "revision"  # a file beside the others, which says which ones they are
+STARTED_WITH, LOADED, ASKED = "roachmesh/started-with", "roachmesh/loaded", "roachmesh/asked"
+
+# Gives nothing as long as the kubelet has not brought the files of this revision.
+RELOAD = f'[ "$(cat "$0/{REVISION}")" = "$1" ] || exit 0; kill -HUP 1; echo reloaded'
+
+
+def objects(
+    region: RegionPlan, pooler: Pooler, texts: Mapping[str, str], memory_mib: int, budget_version: str
+) -> list[Object]:
+    """Describe everything, in the order in which it is to be applied.
+
+    Args:
+        region: A region on k3s.
+        pooler: The kind.
+        texts: All its files, the certificates among them, by their names.
+        memory_mib: What a pod asks for, and is held to.
+        budget_version: The API version of the PodDisruptionBudget.
+    """
+    return [
+        _secret(region, pooler, texts),
+        _service(region, pooler),
+        _disruption_budget(region, pooler, budget_version),
+        _deployment(region, pooler, texts, memory_mib),
+    ]
+
+
+def revision(texts: Mapping[str, str]) -> str:
+    """Name what all files say; nobody guesses a password or a key from it, since those are random."""
+    return sha256("\0".join(f"{name}\0{texts[name]}" for name in sorted(texts)).encode()).hexdigest()
+
+
+def labels(pooler: Pooler) -> dict[str, str]:
+    """Give what marks the pods of a pooler."""
+    return {"app.kubernetes.io/name": pooler.name}
+
+
+def annotated(region: RegionPlan, pod: str, annotation: str, value: str) -> Object:
+    """Describe a pod as far as one annotation of ours; another one of ours goes."""
+    metadata = {"name": pod, "namespace": names.namespace(region.name), "annotations": {annotation: value}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+
+
+def _metadata(region: RegionPlan, pooler: Pooler) -> Object:
+    return {"name": pooler.name, "namespace": names.namespace(region.name), "labels": labels(pooler)}
+
+
+def _secret(region: RegionPlan, pooler: Pooler, texts: Mapping[str, str]) -> Object:
+    files = {**texts, REVISION: revision(texts)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(region, pooler),
+        "type": "Opaque",
+        "data": {name: b64encode(text.encode()).decode() for name, text in files.items()},
+    }
+
+
+def _service(region: RegionPlan, pooler: Pooler) -> Object:
+    """Give clients one name inside the cluster, and one port of every node outside of it."""
+    port = {"name": "sql", "port": POOLER_PORT, "targetPort": POOLER_PORT, "protocol": "TCP"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(region, pooler),
+        "spec": {
+            "type": "NodePort",
+            "selector": labels(pooler),
+            "ports": [{**port, "nodePort": POOLER_NODE_PORT}],
+        },
+    }
+
+
+def _disruption_budget(region: RegionPlan, pooler: Pooler, version: str) -> Object:
+    return {
+        "apiVersion": version,
+        "kind": "PodDisruptionBudget",
+        "metadata": _metadata(region, pooler),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels(pooler)}},
+    }
+
+
+def _deployment(region: RegionPlan, pooler: Pooler, texts: Mapping[str, str], memory_mib: int) -> Object:
+    """Describe the pods; files that a pooler reads at its start alone mean other pods."""
+    unread = {name: text for name, text in texts.items() if name not in pooler.reloads}
+    annotations = {STARTED_WITH: revision(unread)} if unread else {}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(region, pooler),
+        "spec": {
+            "replicas": POOLER_PODS,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": labels(pooler)},
+            "template": {
+                "metadata": {"labels": labels(pooler), "annotations": annotations},
+                "spec": _pod(pooler, memory_mib),
+            },
+        },
+    }
+
+
+def _pod(pooler: Pooler, memory_mib: int) -> Object:
+    """Spread pods over nodes as far as there are some, and let clients end what they do."""
+    elsewhere = {
+        "weight": 100,
+        "podAffinityTerm": {
+            "labelSelector": {"matchLabels": labels(pooler)},
+            "topologyKey": "kubernetes.io/hostname",
+        },
+    }
+    secret = {"secretName": pooler.name, "defaultMode": 0o440}
+    return {
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [elsewhere]}},
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+        },
+        "terminationGracePeriodSeconds": 60,
+        "containers": [_container(pooler, memory_mib)],
+        "volumes": [
+            {"name": "files", "secret": secret},
+            *({"name": _volume(path), "emptyDir": {}} for path in pooler.writable),
+        ],
+    }
+
+
+def _container(pooler: Pooler, memory_mib: int) -> Object:
+    probe = {"tcpSocket": {"port": "sql"}, "timeoutSeconds": 5}
+    memory = f"{memory_mib}Mi"
+    return {
+        "name": pooler.name,
+        "image": pooler.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(pooler.pod_command),
+        "ports": [{"name": "sql", "containerPort": POOLER_PORT, "protocol": "TCP"}],
+        "resources": {"requests": {"cpu": "100m", "memory": memory}, "limits": {"memory": memory}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "readinessProbe": {**probe, "periodSeconds": 5, "failureThreshold": 2},
+        "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
+        # Who has not heard yet that it goes must still find it.
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+        "volumeMounts": [
+            {"name": "files", "mountPath": pooler.directory, "readOnly": True},
+            *({"name": _volume(path), "mountPath": path} for path in pooler.writable),
+        ],
+    }
+
+
+def _volume(path: str) -> str:
+    return path.strip("/").replace("/", "-")
