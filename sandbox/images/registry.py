@@ -6,6 +6,7 @@ Source: the OCI distribution specification 1.1, "Pull" and "Error Codes".
 """
 
 import re
+import threading
 from collections.abc import Callable
 
 from starlette.requests import Request
@@ -27,6 +28,7 @@ class Registry:
         self._find = find
         self._blobs: dict[str, Blob] = {}
         self._tagged: dict[tuple[str, str], Blob] = {}
+        self._packing = threading.Lock()  # many machines ask for one image at once
 
     def answer(self, request: Request) -> Response:
         """Answer a GET or HEAD of `/v2/{path:path}`."""
@@ -45,14 +47,15 @@ class Registry:
         """Find a manifest by a tag, or by its digest once its tag has been asked for."""
         if reference in self._blobs:
             return self._blobs[reference]
-        if (repository, reference) not in self._tagged:
-            image = self._find(repository, reference)
-            if image is None:
-                return None
-            blobs = image.pack()
-            self._blobs |= {blob.digest: blob for blob in blobs}
-            self._tagged[repository, reference] = blobs[0]
-        return self._tagged[repository, reference]
+        with self._packing:
+            if (repository, reference) not in self._tagged:
+                image = self._find(repository, reference)
+                if image is None:
+                    return None
+                blobs = image.pack()
+                self._blobs |= {blob.digest: blob for blob in blobs}
+                self._tagged[repository, reference] = blobs[0]
+            return self._tagged[repository, reference]
 
 
 def _answer(blob: Blob | None, code: str, message: str) -> Response:
