@@ -46,8 +46,7 @@ class Pooler:
         drop_in: What its unit lacks; a machine without it has never had this pooler of ours.
         image: Its container image.
         pod_command: What a pod runs.
-        pod_memory_mib: How much memory a pod gets.
-        writable: Directories that it writes to in a pod.
+        pod_memory: How much memory a pod gets, as Kubernetes writes it.
     """
 
     name: str
@@ -63,8 +62,7 @@ class Pooler:
     drop_in: str
     image: str
     pod_command: tuple[str, ...]
-    pod_memory_mib: Callable[[Backend], int]
-    writable: tuple[str, ...] = ()
+    pod_memory: str
 
     def understands(self, version: str) -> bool:
         """Tell whether a program that says this of its version can do what is asked of it here."""

@@ -7,10 +7,10 @@ from blocks.logger import logger
 from roachmesh import names, pods
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
-from roachmesh.pooler import AUTHORITY, CERTIFICATE, Backend, Pooler
+from roachmesh.pooler import AUTHORITY, CERTIFICATE, Pooler
 from roachmesh.render import pooler_pods as render
 from roachmesh.render import poolers
-from roachmesh.render.kubernetes import DISRUPTION_BUDGET_VERSIONS, Object
+from roachmesh.render.kubernetes import DISRUPTION_BUDGET_VERSIONS
 from tasks import certificates
 from tasks.deployment import Deployment
 from tasks.engine import once
@@ -47,9 +47,9 @@ def ensure_pooler_in_pods(deployment: Deployment, region: RegionPlan, machines: 
         return Outcome.of(f"no pooler in {region.name}", new=False, changed=any(removed))
     what = f"{wanted.title} in {region.name}"
     new = cluster.read(DEPLOYMENT, wanted.name, names.namespace(region.name)) is None
-    backend = poolers.in_pods(deployment.plan, region, deployment.passwords())
-    texts = _texts(deployment, region, machines, cluster, wanted, backend)
-    changed = cluster.apply(_objects(cluster, region, wanted, texts, backend))
+    texts = _texts(deployment, region, machines, cluster, wanted)
+    budget_version = cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)
+    changed = cluster.apply(render.objects(region, wanted, texts, budget_version))
     if changed:
         logger().info("changed %s", ", ".join(changed))
     wait_until_rolled_out(cluster, wanted.name, names.namespace(region.name), RUNNING_TIMEOUT_S)
@@ -80,21 +80,14 @@ def _texts(
     machines: Sequence[Machine],
     cluster: Kubernetes,
     pooler: Pooler,
-    backend: Backend,
 ) -> dict[str, str]:
     """Give all files of a region's poolers; a certificate that still serves is the Secret's."""
     block = deployment.certificates()
     purpose = poolers.purpose(deployment.plan, region, [machine.host.address for machine in machines])
     found = cluster.read_secret(pooler.name, names.namespace(region.name))
     pair = certificates.in_secret(found, block, {CERTIFICATE: purpose}, where=f"poolers of {region.name}")
+    backend = poolers.in_pods(deployment.plan, region, deployment.passwords())
     return {**pooler.files(backend), AUTHORITY: block.authority().certificate, **pair}
-
-
-def _objects(
-    cluster: Kubernetes, region: RegionPlan, pooler: Pooler, texts: Mapping[str, str], backend: Backend
-) -> list[Object]:
-    version = cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)
-    return render.objects(region, pooler, texts, pooler.pod_memory_mib(backend), version)
 
 
 def _pods(cluster: Kubernetes, region: RegionPlan, pooler: Pooler) -> list[dict[str, Any]]:

@@ -100,5 +100,5 @@ PGBOUNCER = Pooler(
     drop_in=DROP_IN,
     image="docker.io/edoburu/pgbouncer:v1.24.1-p1",
     pod_command=("/usr/bin/pgbouncer", f"{DIRECTORY}/{SETTINGS}"),
-    pod_memory_mib=lambda _: 512,
+    pod_memory="512Mi",
 )

@@ -10,16 +10,16 @@ from roachmesh.pooler import Pooler
 from roachmesh.render.kubernetes import Object
 from roachmesh.security_rules import POOLER_NODE_PORT, POOLER_PORT
 
-USER_ID = 70  # postgres, in the images of both
+USER_ID = 70  # postgres, in the images of poolers
 REVISION = "revision"  # a file beside the others, which says which ones they are
-STARTED_WITH, LOADED, ASKED = "roachmesh/started-with", "roachmesh/loaded", "roachmesh/asked"
+LOADED, ASKED = "roachmesh/loaded", "roachmesh/asked"
 
 # Gives nothing as long as the kubelet has not brought the files of this revision.
 RELOAD = f'[ "$(cat "$0/{REVISION}")" = "$1" ] || exit 0; kill -HUP 1; echo reloaded'
 
 
 def objects(
-    region: RegionPlan, pooler: Pooler, texts: Mapping[str, str], memory_mib: int, budget_version: str
+    region: RegionPlan, pooler: Pooler, texts: Mapping[str, str], budget_version: str
 ) -> list[Object]:
     """Describe everything, in the order in which it is to be applied.
 
@@ -27,14 +27,13 @@ def objects(
         region: A region on k3s.
         pooler: The kind.
         texts: All its files, the certificates among them, by their names.
-        memory_mib: What a pod asks for, and is held to.
         budget_version: The API version of the PodDisruptionBudget.
     """
     return [
         _secret(region, pooler, texts),
         _service(region, pooler),
         _disruption_budget(region, pooler, budget_version),
-        _deployment(region, pooler, texts, memory_mib),
+        _deployment(region, pooler),
     ]
 
 
@@ -93,10 +92,8 @@ def _disruption_budget(region: RegionPlan, pooler: Pooler, version: str) -> Obje
     }
 
 
-def _deployment(region: RegionPlan, pooler: Pooler, texts: Mapping[str, str], memory_mib: int) -> Object:
-    """Describe the pods; files that a pooler reads at its start alone mean other pods."""
-    unread = {name: text for name, text in texts.items() if name not in pooler.reloads}
-    annotations = {STARTED_WITH: revision(unread)} if unread else {}
+def _deployment(region: RegionPlan, pooler: Pooler) -> Object:
+    """Describe the pods, none of which goes before another one can do its work."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -105,15 +102,12 @@ def _deployment(region: RegionPlan, pooler: Pooler, texts: Mapping[str, str], me
             "replicas": POOLER_PODS,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": labels(pooler)},
-            "template": {
-                "metadata": {"labels": labels(pooler), "annotations": annotations},
-                "spec": _pod(pooler, memory_mib),
-            },
+            "template": {"metadata": {"labels": labels(pooler)}, "spec": _pod(pooler)},
         },
     }
 
 
-def _pod(pooler: Pooler, memory_mib: int) -> Object:
+def _pod(pooler: Pooler) -> Object:
     """Spread pods over nodes as far as there are some, and let clients end what they do."""
     elsewhere = {
         "weight": 100,
@@ -134,24 +128,23 @@ def _pod(pooler: Pooler, memory_mib: int) -> Object:
             "fsGroup": USER_ID,
         },
         "terminationGracePeriodSeconds": 60,
-        "containers": [_container(pooler, memory_mib)],
-        "volumes": [
-            {"name": "files", "secret": secret},
-            *({"name": _volume(path), "emptyDir": {}} for path in pooler.writable),
-        ],
+        "containers": [_container(pooler)],
+        "volumes": [{"name": "files", "secret": secret}],
     }
 
 
-def _container(pooler: Pooler, memory_mib: int) -> Object:
+def _container(pooler: Pooler) -> Object:
     probe = {"tcpSocket": {"port": "sql"}, "timeoutSeconds": 5}
-    memory = f"{memory_mib}Mi"
     return {
         "name": pooler.name,
         "image": pooler.image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(pooler.pod_command),
         "ports": [{"name": "sql", "containerPort": POOLER_PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "100m", "memory": memory}, "limits": {"memory": memory}},
+        "resources": {
+            "requests": {"cpu": "100m", "memory": pooler.pod_memory},
+            "limits": {"memory": pooler.pod_memory},
+        },
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -161,12 +154,5 @@ def _container(pooler: Pooler, memory_mib: int) -> Object:
         "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
         # Who has not heard yet that it goes must still find it.
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
-        "volumeMounts": [
-            {"name": "files", "mountPath": pooler.directory, "readOnly": True},
-            *({"name": _volume(path), "mountPath": path} for path in pooler.writable),
-        ],
+        "volumeMounts": [{"name": "files", "mountPath": pooler.directory, "readOnly": True}],
     }
-
-
-def _volume(path: str) -> str:
-    return path.strip("/").replace("/", "-")

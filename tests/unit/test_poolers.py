@@ -48,7 +48,7 @@ def test_what_is_rendered_is_what_was_reviewed(name: str) -> None:
 
 
 def described(texts: dict[str, str]) -> list[Object]:
-    return pooler_pods.objects(CLUSTER, PGBOUNCER, texts, 512, "policy/v1")
+    return pooler_pods.objects(CLUSTER, PGBOUNCER, texts, "policy/v1")
 
 
 def template(texts: dict[str, str]) -> Any:
@@ -69,10 +69,6 @@ def test_pods_that_can_read_a_change_are_not_replaced_for_it_but_know_of_another
 
         assert template(changed) == template(TEXTS)
         assert pooler_pods.revision(changed) != pooler_pods.revision(TEXTS)
-
-
-def test_pods_that_cannot_read_a_change_are_replaced_for_it() -> None:
-    assert template({**TEXTS, "unknown": "one"}) != template({**TEXTS, "unknown": "another"})
 
 
 def test_secrets_are_in_the_secret_alone() -> None:
