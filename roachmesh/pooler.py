@@ -42,6 +42,7 @@ class Pooler:
         directory: Where its files are, on machines and in pods.
         file_names: What they are called, but for the certificates.
         files: Makes them, by their names.
+        secrets: Names of those that hold passwords.
         reloads: Names of files that it reads anew when asked to; for any other it must start anew.
         drop_in: What its unit lacks; a machine without it has never had this pooler of ours.
         image: Its container image.
@@ -58,6 +59,7 @@ class Pooler:
     directory: str
     file_names: tuple[str, ...]
     files: Callable[[Backend], dict[str, str]]
+    secrets: frozenset[str]
     reloads: frozenset[str]
     drop_in: str
     image: str

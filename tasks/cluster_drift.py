@@ -1,26 +1,22 @@
 """Clusters and plain machines compared with the plan: what lets them find each other, outside of Azure."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Literal
 
 import yaml
 
-from roachmesh.drift import Finding, differences
-from roachmesh.errors import RoachmeshError
+from roachmesh.drift import Finding
 from roachmesh.plan import Node, RegionPlan
 from roachmesh.render import cilium, dns
 from tasks.cilium import lost
 from tasks.deployment import Deployment
 from tasks.hosts import session
-from tasks.kubernetes import Body, Kubernetes, kubernetes
+from tasks.kubernetes import Kubernetes, kubernetes
+from tasks.looks import Look, at_file, at_found, at_object, at_service, compared, look_at_all
 from tasks.machines import read_machine
 from tasks.mesh import disconnected
 
-READERS = 16
 SERVICES = ("dnsmasq.service", "systemd-resolved.service")
-Look = Callable[[], Iterable[Finding]]
 
 HELM_CHART = "helm.cattle.io/v1/HelmChart"
 
@@ -39,27 +35,17 @@ def survey_clusters(deployment: Deployment) -> list[Finding]:
         ),
         *((f"machine {node.name}", partial(_look_at_names, deployment, node)) for node in machines),
     ]
-    with ThreadPoolExecutor(READERS) as readers:
-        return [finding for findings in readers.map(_look, looks) for finding in findings]
-
-
-def _look(one: tuple[str, Look]) -> list[Finding]:
-    """Look at one thing; that it cannot be looked at is a finding too."""
-    label, look = one
-    try:
-        return list(look())
-    except RoachmeshError as exc:
-        return [Finding(label=label, type="", state="unreachable", differences=(str(exc),))]
+    return look_at_all(looks)
 
 
 def _look_at_objects(deployment: Deployment, region: RegionPlan) -> Iterator[Finding]:
     api = kubernetes(deployment, region)
     yield from _nodes(api, region)
     for wanted in dns.objects(deployment.plan, region):
-        yield _object(api, wanted)
+        yield at_object(api, wanted)
     yield _chart(api, deployment, region)
     gone = tuple(f"{one} is gone" for one in lost(api, deployment.plan, region))
-    yield _compared(f"Cilium of {region.name}", "Cilium", gone)
+    yield compared(f"Cilium of {region.name}", "Cilium", gone)
 
 
 def _nodes(api: Kubernetes, region: RegionPlan) -> Iterator[Finding]:
@@ -78,13 +64,6 @@ def _nodes(api: Kubernetes, region: RegionPlan) -> Iterator[Finding]:
             yield Finding(state="as planned", **about)
 
 
-def _object(api: Kubernetes, wanted: Body) -> Finding:
-    metadata = wanted["metadata"]
-    kind = f"{wanted['apiVersion']}/{wanted['kind']}"
-    found = api.read(kind, metadata["name"], metadata["namespace"])
-    return _finding(api, wanted["kind"], metadata["name"], wanted, found)
-
-
 def _chart(api: Kubernetes, deployment: Deployment, region: RegionPlan) -> Finding:
     """Compare the chart by what its values mean, not by how they are written."""
     values = cilium.values(deployment.plan, region).model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -93,37 +72,18 @@ def _chart(api: Kubernetes, deployment: Deployment, region: RegionPlan) -> Findi
     if found:
         said = yaml.safe_load(found["spec"].get("valuesContent") or "{}")
         found = {**found, "spec": {**found["spec"], "valuesContent": said}}
-    return _finding(api, "HelmChart", cilium.CHART, wanted, found)
-
-
-def _finding(api: Kubernetes, kind: str, name: str, wanted: Any, found: Body | None) -> Finding:
-    label = f"{kind} {name} of {api.region}"
-    if found is None:
-        return Finding(label=label, type=kind, state="missing")
-    return _compared(label, kind, differences(wanted, found))
+    return at_found(api, "HelmChart", cilium.CHART, wanted, found)
 
 
 def _look_at_mesh(deployment: Deployment, region: RegionPlan) -> Iterator[Finding]:
     lines = tuple(disconnected(deployment, region))
-    yield _compared(f"ClusterMesh of {region.name}", "ClusterMesh", lines)
+    yield compared(f"ClusterMesh of {region.name}", "ClusterMesh", lines)
 
 
 def _look_at_names(deployment: Deployment, node: Node) -> Iterator[Finding]:
     host = session(deployment, read_machine(deployment, node).host)
     files = {dns.DNSMASQ: dns.dnsmasq(deployment.plan), dns.RESOLVED: dns.RESOLVED_DROP_IN}
     for path, wanted in files.items():
-        label = f"file {path} on {node.name}"
-        if host.exists(path):
-            yield _compared(label, "file", differences({"text": wanted}, {"text": host.run(["cat", path])}))
-        else:
-            yield Finding(label=label, type="file", state="missing")
+        yield at_file(host, path, wanted)
     for service in SERVICES:
-        runs = host.succeeds(["systemctl", "is-active", "--quiet", service])
-        yield Finding(
-            label=f"{service} on {node.name}", type="service", state="as planned" if runs else "not running"
-        )
-
-
-def _compared(label: str, kind: str, lines: Sequence[str]) -> Finding:
-    state: Literal["different", "as planned"] = "different" if lines else "as planned"
-    return Finding(label=label, type=kind, state=state, differences=tuple(lines))
+        yield at_service(host, service)

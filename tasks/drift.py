@@ -17,6 +17,7 @@ from tasks.deployment import Deployment
 from tasks.engine import always
 from tasks.k3s import read_pod_routes
 from tasks.machines import power_state
+from tasks.pooler_drift import survey_poolers
 from tasks.preflight import judge_fixed_fields, read_operators
 from tasks.report import show_once
 from tasks.resource_group import list_resources, read_resource_group
@@ -26,7 +27,7 @@ READERS = 16
 
 @always("compare with the plan")
 def compare_with_plan(deployment: Deployment) -> list[Finding]:
-    """Give everything that is not as planned, in Azure, in clusters, and in DNS on machines.
+    """Give everything that is not as planned: in Azure, in clusters, of DNS on machines, of poolers.
 
     Raises:
         NotDeployed: there is nothing at all.
@@ -37,7 +38,7 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
         raise NotDeployed("there is no such deployment.", where=deployment.plan.topology)
     unusable = _amiss(one for one in findings if one.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS))
     if not unusable:
-        findings = with_clusters(deployment, findings)
+        findings = [*with_clusters(deployment, findings), *survey_poolers(deployment)]
     create_markdown_artifact(
         markdown.comparison(findings),
         key="drift",

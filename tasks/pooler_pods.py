@@ -53,7 +53,7 @@ def ensure_pooler_in_pods(deployment: Deployment, region: RegionPlan, machines: 
     if changed:
         logger().info("changed %s", ", ".join(changed))
     wait_until_rolled_out(cluster, wanted.name, names.namespace(region.name), RUNNING_TIMEOUT_S)
-    found = _pods(cluster, region, wanted)
+    found = read_pods(cluster, region, wanted)
     reloaded = [_ensure_reloaded(cluster, region, wanted, pod, render.revision(texts)) for pod in found]
     host = session(deployment, machines[0].host)
     for pod in found:
@@ -90,7 +90,7 @@ def _texts(
     return {**pooler.files(backend), AUTHORITY: block.authority().certificate, **pair}
 
 
-def _pods(cluster: Kubernetes, region: RegionPlan, pooler: Pooler) -> list[dict[str, Any]]:
+def read_pods(cluster: Kubernetes, region: RegionPlan, pooler: Pooler) -> list[dict[str, Any]]:
     """Read the pods that are there to stay."""
     labels = ",".join(f"{key}={value}" for key, value in render.labels(pooler).items())
     found = cluster.list("v1/Pod", names.namespace(region.name), labels=labels)

@@ -96,6 +96,7 @@ PGBOUNCER = Pooler(
     directory=DIRECTORY,
     file_names=(SETTINGS, USERS, HOSTS),
     files=_files,
+    secrets=frozenset({USERS}),
     reloads=frozenset({SETTINGS, USERS, *PAIR}),
     drop_in=DROP_IN,
     image="docker.io/edoburu/pgbouncer:v1.24.1-p1",

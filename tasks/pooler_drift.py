@@ -1,0 +1,87 @@
+"""Poolers compared with the plan: are they there, what are they told, and whom do they say they are?"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+
+from roachmesh import certificates, names
+from roachmesh.drift import Finding
+from roachmesh.errors import HostBusy
+from roachmesh.plan import Node, RegionPlan
+from roachmesh.pooler import Pooler
+from roachmesh.render import pooler_pods as render
+from roachmesh.render import poolers
+from roachmesh.render.kubernetes import DISRUPTION_BUDGET_VERSIONS
+from roachmesh.security_rules import POOLER_PORT
+from tasks.deployment import Deployment
+from tasks.hosts import session
+from tasks.kubernetes import kubernetes
+from tasks.looks import Look, at_file, at_object, at_service, compared, look_at_all
+from tasks.machines import read_machine
+from tasks.pooler_pods import BUDGET, read_pods
+from tasks.rollouts import DEPLOYMENT
+from tasks.sessions import Session
+
+
+def survey_poolers(deployment: Deployment) -> list[Finding]:
+    """Compare the poolers of all regions, if there are to be any; changes nothing."""
+    plan = deployment.plan
+    wanted = poolers.POOLERS.get(plan.pooler)
+    if wanted is None:
+        return []
+    looks: list[tuple[str, Look]] = [
+        *(
+            (f"{wanted.title} in {region.name}", partial(_look_in_cluster, deployment, wanted, region))
+            for region in plan.clusters
+        ),
+        *(
+            (f"{wanted.title} on {node.name}", partial(_look_on_machine, deployment, wanted, node))
+            for node in plan.nodes
+            if node.role == "vm"
+        ),
+    ]
+    return look_at_all(looks)
+
+
+def _look_on_machine(deployment: Deployment, pooler: Pooler, node: Node) -> Iterator[Finding]:
+    host = session(deployment, read_machine(deployment, node).host)
+    texts = pooler.files(poolers.on_machine(deployment.plan, node, deployment.passwords()))
+    for name in pooler.file_names:
+        if name not in pooler.secrets:
+            yield at_file(host, f"{pooler.directory}/{name}", texts[name])
+    yield at_file(host, poolers.drop_in_path(pooler), pooler.drop_in)
+    yield at_service(host, pooler.service)
+    region = deployment.plan.region_of(node)
+    yield _at_certificate(deployment, region, host, "127.0.0.1", f"{pooler.title} on {node.name}")
+
+
+def _look_in_cluster(deployment: Deployment, pooler: Pooler, region: RegionPlan) -> Iterator[Finding]:
+    cluster, namespace = kubernetes(deployment, region), names.namespace(region.name)
+    version = cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)
+    _, *wanted = render.objects(region, pooler, {}, version)  # all but the Secret
+    for one in wanted:
+        yield at_object(cluster, one)
+    found = cluster.read(DEPLOYMENT, pooler.name, namespace) or {}
+    ready, replicas = found.get("status", {}).get("availableReplicas", 0), wanted[-1]["spec"]["replicas"]
+    lines = [f"{ready} of {replicas} pods are ready"] if ready < replicas else []
+    yield compared(f"pods of {pooler.title} in {region.name}", "Pod", lines)
+    host = session(deployment, read_machine(deployment, region.nodes[0]).host)
+    for pod in read_pods(cluster, region, pooler):
+        label = f"{pooler.title} in pod {pod['metadata']['name']}"
+        yield _at_certificate(deployment, region, host, pod["status"].get("podIP", ""), label)
+
+
+def _at_certificate(
+    deployment: Deployment, region: RegionPlan, host: Session, address: str, label: str
+) -> Finding:
+    """Look at the certificate that clients are shown."""
+    public = [read_machine(deployment, node).host.address for node in region.nodes]
+    purpose = poolers.purpose(deployment.plan, region, public)
+    authority = deployment.certificates().authority().certificate
+    try:
+        where = {"address": address, "port": POOLER_PORT}
+        shown = host.program("read_served_certificate", where)["certificate"]
+    except HostBusy as exc:
+        return Finding(label=label, type="pooler", state="not running", differences=(exc.message,))
+    lines = certificates.faults(shown, authority, purpose, datetime.now(UTC))
+    return compared(f"certificate of {label}", "certificate", lines)
