@@ -45,33 +45,39 @@ def ensure_pooler_in_pods(deployment: Deployment, region: RegionPlan, machines: 
     removed = [_remove(cluster, region, pooler) for pooler in others]
     if wanted is None:
         return Outcome.of(f"no pooler in {region.name}", new=False, changed=any(removed))
-    what = f"{wanted.title} in {region.name}"
     new = cluster.read(DEPLOYMENT, wanted.name, names.namespace(region.name)) is None
     texts = _texts(deployment, region, machines, cluster, wanted)
-    budget_version = cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)
-    changed = cluster.apply(render.objects(region, wanted, texts, budget_version))
-    if changed:
-        logger().info("changed %s", ", ".join(changed))
-    wait_until_rolled_out(cluster, wanted.name, names.namespace(region.name), RUNNING_TIMEOUT_S)
+    changed = _apply(cluster, region, wanted, texts)
     found = read_pods(cluster, region, wanted)
     reloaded = [_ensure_reloaded(cluster, region, wanted, pod, render.revision(texts)) for pod in found]
     host = session(deployment, machines[0].host)
     for pod in found:
         wait_until_it_serves(host, pod["status"]["podIP"], texts[f"{CERTIFICATE}.crt"], pods.name(pod))
-    done = bool(changed) or any(reloaded) or any(removed)
-    return Outcome.of(what, new=new, changed=done)
+    done = changed or any(reloaded) or any(removed)
+    return Outcome.of(f"{wanted.title} in {region.name}", new=new, changed=done)
+
+
+def _apply(cluster: Kubernetes, region: RegionPlan, pooler: Pooler, texts: Mapping[str, str]) -> bool:
+    """Have all objects, and pods that are ready; tells whether one was different."""
+    budget_version = cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)
+    changed = cluster.apply(render.objects(region, pooler, texts, budget_version))
+    if changed:
+        logger().info("changed %s", ", ".join(changed))
+    wait_until_rolled_out(cluster, pooler.name, names.namespace(region.name), RUNNING_TIMEOUT_S)
+    return bool(changed)
 
 
 def _remove(cluster: Kubernetes, region: RegionPlan, pooler: Pooler) -> bool:
-    """Delete a pooler's objects; the Service first, whose port the next one wants, the Deployment last."""
+    """Delete whatever there is of a pooler; the Service first, whose port the next one wants."""
     namespace = names.namespace(region.name)
-    if cluster.read(DEPLOYMENT, pooler.name, namespace) is None:
-        return False
     budget = f"{cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)}/{BUDGET}"
-    for kind in (SERVICE, SECRET, budget, DEPLOYMENT):
+    kinds = (SERVICE, SECRET, budget, DEPLOYMENT)
+    existing = [kind for kind in kinds if cluster.read(kind, pooler.name, namespace)]
+    for kind in existing:
         cluster.delete(kind, pooler.name, namespace)
-    logger().info("deleted %s", pooler.title)
-    return True
+    if existing:
+        logger().info("deleted %s", pooler.title)
+    return bool(existing)
 
 
 def _texts(
