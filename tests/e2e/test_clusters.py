@@ -22,6 +22,14 @@ pytestmark = [pytest.mark.machines, pytest.mark.timeout(1200)]
 
 MIXED = {
     "name": "mixed",
+    "application": {
+        "kind": "image",
+        "image": "docker.io/sosedoff/pgweb",
+        "tag": "0.17.0",
+        "port": 8081,
+        "environment": [{"name": "PGWEB_LOCK_SESSION", "value": "1"}],
+        "replicas": 2,
+    },
     "regions": [
         {"platform": "k3s", "name": "eastus", "nodes": 2},  # a server and an agent
         {"platform": "k3s", "name": "westus", "nodes": 1},
@@ -56,7 +64,8 @@ class Mixed:
 
     def objects(self, region: str) -> dict[str, str]:
         """The versions of everything that a deployment applies."""
-        kinds = "configmaps,secrets,services,statefulsets,poddisruptionbudgets,helmcharts.helm.cattle.io"
+        kinds = "configmaps,secrets,services,statefulsets,deployments,poddisruptionbudgets"
+        kinds += ",helmcharts.helm.cattle.io"
         found = json.loads(self.kubectl(region, "get", kinds, "-A", "-o", "json", "--show-managed-fields"))
         return {
             f"{one['kind']} {one['metadata']['name']}": one["metadata"]["resourceVersion"]
@@ -102,18 +111,32 @@ def test_all_nodes_are_live_those_in_pods_too(mixed: Mixed) -> None:
         node.name: True for node in PLAN.nodes
     }
     assert status["mesh"] == {"eastus": "", "westus": ""}
-    assert (
-        len(json.loads(mixed.kubectl("eastus", "get", "pods", "-n", "crdb-eastus", "-o", "json"))["items"])
-        == 2
-    )
+    labelled = ("-l", "app.kubernetes.io/name=cockroachdb", "-o", "json")
+    pods = json.loads(mixed.kubectl("eastus", "get", "pods", "-n", "crdb-eastus", *labelled))["items"]
+    assert len(pods) == 2
 
 
 def test_a_row_of_each_region_is_read_in_every_other(mixed: Mixed) -> None:
     query = "SELECT DISTINCT region FROM roachmesh_verify ORDER BY region"
 
     for region in PLAN.regions:
-        said = mixed.roachmesh("sql", "--node", region.name, "--", "-Atc", query)
+        said = mixed.roachmesh("sql", "--node", region.name, "--", "-Atqc", r"\c movr", "-c", query)
         assert said.split() == ["eastus", "northeurope", "westus"]
+
+
+def test_an_image_of_the_users_asks_the_database_through_the_pooler_of_its_region(mixed: Mixed) -> None:
+    url = "http://{}:30080/api/query?query=SELECT%20current_user%20AS%20me,%20region%20FROM%20"
+    url += "(VALUES%20(current_database()))%20AS%20v(region)"
+
+    for region in PLAN.clusters:
+        node = region.nodes[0]
+        asked = f"curl -sf '{url.format(node.address)}'"
+        answer = json.loads(mixed.roachmesh("ssh", f"{region.name}/{node.number}", "--", asked))
+        assert answer["rows"] == [["app", "movr"]]
+    listed = json.loads(mixed.kubectl("eastus", "get", "pods", "-n", "crdb-eastus", "-o", "json"))["items"]
+    described = json.dumps([one["spec"]["containers"] for one in listed])
+    assert "PGWEB_LOCK_SESSION" in described
+    assert "sslmode" not in described  # the URL, and with it the password, stays in the Secret
 
 
 def test_a_second_deployment_changes_nothing(mixed: Mixed) -> None:
