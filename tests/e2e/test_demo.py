@@ -48,7 +48,9 @@ def test_what_was_written_in_each_region_is_read_from_another(world: World) -> N
         "--node",
         "northeurope/2",
         "--",
-        "-Atc",
+        "-Atqc",
+        r"\c movr",
+        "-c",
         "SELECT DISTINCT region FROM roachmesh_verify ORDER BY region",
     ]
 
