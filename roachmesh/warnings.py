@@ -30,8 +30,10 @@ def find(plan: Plan) -> Iterator[str]:
         vcpus = sizes.read(region.size).vcpus
         if vcpus < COMFORTABLE_VCPUS:
             yield f"{region.name}: {region.size} has {vcpus} vCPUs; CockroachDB wants {COMFORTABLE_VCPUS}."
-    for network in plan.access.operator_cidrs:
+    opened = [("SSH is", network) for network in plan.access.operator_cidrs]
+    opened += [("Poolers and application are", network) for network in plan.access.nodeport_cidrs]
+    for what, network in opened:
         if network.prefixlen < WIDE_PREFIX:
-            yield f"SSH is open to {network}, {network.num_addresses:,} addresses."
+            yield f"{what} open to {network}, {network.num_addresses:,} addresses."
     if plan.image != Image():
         yield f"The image {plan.image.publisher}:{plan.image.offer} is not what Roachmesh is tested with."

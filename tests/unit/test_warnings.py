@@ -21,6 +21,7 @@ REGRETTED = [
     ({"regions": [vm("eastus", zones=["2"]), *THREE[1:]]}, "eastus: all its nodes stand in zone 2."),
     ({"regions": [vm("eastus", size="Standard_D2s_v5"), *THREE[1:]]}, "Standard_D2s_v5 has 2 vCPUs"),
     ({"regions": THREE, "access": {"operator_cidrs": ["198.51.0.0/16"]}}, "SSH is open to 198.51.0.0/16"),
+    ({"regions": THREE, "access": {"nodeport_cidrs": ["0.0.0.0/0"]}}, "application are open to 0.0.0.0/0"),
     ({"regions": THREE, "image": {"offer": "debian-12"}}, "The image Debian:debian-12 is not what"),
 ]
 
