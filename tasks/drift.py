@@ -11,6 +11,7 @@ from roachmesh.errors import Drifted, NotDeployed, NotOurs, RoachmeshError
 from roachmesh.inventory import LABELS, PUBLIC_ADDRESS, VIRTUAL_MACHINE, Resource
 from roachmesh.plan import Plan
 from roachmesh.render import markdown
+from tasks.application_drift import survey_application
 from tasks.azure_resource import carries_tag, compare, read, require_ours
 from tasks.cluster_drift import survey_clusters
 from tasks.deployment import Deployment
@@ -39,6 +40,7 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
     unusable = _amiss(one for one in findings if one.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS))
     if not unusable:
         findings = [*with_clusters(deployment, findings), *survey_poolers(deployment)]
+        findings += survey_application(deployment)
     create_markdown_artifact(
         markdown.comparison(findings),
         key="drift",

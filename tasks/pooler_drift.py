@@ -19,7 +19,7 @@ from tasks.kubernetes import kubernetes
 from tasks.looks import Look, at_file, at_object, at_service, compared, look_at_all
 from tasks.machines import read_machine
 from tasks.pooler_pods import BUDGET, read_pods
-from tasks.rollouts import DEPLOYMENT
+from tasks.rollouts import at_pods
 from tasks.sessions import Session
 
 
@@ -56,15 +56,12 @@ def _look_on_machine(deployment: Deployment, pooler: Pooler, node: Node) -> Iter
 
 
 def _look_in_cluster(deployment: Deployment, pooler: Pooler, region: RegionPlan) -> Iterator[Finding]:
-    cluster, namespace = kubernetes(deployment, region), names.namespace(region.name)
+    cluster = kubernetes(deployment, region)
     version = cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)
     _, *wanted = render.objects(region, pooler, {}, version)  # all but the Secret
     for one in wanted:
         yield at_object(cluster, one)
-    found = cluster.read(DEPLOYMENT, pooler.name, namespace) or {}
-    ready, replicas = found.get("status", {}).get("availableReplicas", 0), wanted[-1]["spec"]["replicas"]
-    lines = [f"{ready} of {replicas} pods are ready"] if ready < replicas else []
-    yield compared(f"pods of {pooler.title} in {region.name}", "Pod", lines)
+    yield at_pods(cluster, pooler.name, names.namespace(region.name))
     host = session(deployment, read_machine(deployment, region.nodes[0]).host)
     for pod in read_pods(cluster, region, pooler):
         label = f"{pooler.title} in pod {pod['metadata']['name']}"

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from roachmesh import pods
+from roachmesh.drift import Finding
 from roachmesh.errors import KubernetesBusy
 from tasks.kubernetes import Kubernetes
+from tasks.looks import compared
 from tasks.wait import wait_until
 
 DEPLOYMENT = "apps/v1/Deployment"
@@ -35,6 +37,15 @@ def wait_until_rolled_out(cluster: Kubernetes, name: str, namespace: str, timeou
         every_s=1.0,
         advice=f"See `kubectl -n {namespace} describe pods`, by way of `roachmesh kubeconfig`.",
     )
+
+
+def at_pods(cluster: Kubernetes, name: str, namespace: str) -> Finding:
+    """Say whether all pods of a Deployment do their work."""
+    found = cluster.read(DEPLOYMENT, name, namespace) or {}
+    ready = found.get("status", {}).get("availableReplicas", 0)
+    wanted = found.get("spec", {}).get("replicas", 1)
+    lines = [f"{ready} of {wanted} are ready"] if ready < wanted else []
+    return compared(f"pods of {name} in {cluster.region}", "Pod", lines)
 
 
 def _is_rolled_out(found: Mapping[str, Any]) -> bool:

@@ -166,12 +166,14 @@ def test_verify_has_500_clients_at_once_and_shows_how_long_it_takes_from_where_t
     assert "| from, through the pooler of: ms | eastus | westus |" in said
 
 
-def test_a_pooler_that_is_down_is_named_and_mended(deployed: DataPath) -> None:
+def test_an_application_and_a_pooler_that_are_down_are_named_and_mended(deployed: DataPath) -> None:
+    deployed.on("eastus/1", "sudo systemctl stop application")
+    assert "application.service on crdb-eastus-1" in deployed.world.roachmesh_fails(
+        "verify", str(deployed.file), code=10
+    )
     deployed.on("westus/1", "sudo systemctl stop pgbouncer")
+    assert "westus" in deployed.world.roachmesh_fails("verify", str(deployed.file), code=40)
 
-    said = deployed.world.roachmesh_fails("verify", str(deployed.file), code=40)
-
-    assert "westus" in said
     deployed.roachmesh("deploy")
     deployed.roachmesh("verify")
 
