@@ -42,7 +42,7 @@ LAST_WORDS_S = 10.0
 # What of a run's page is shown at its end, by flow.
 SHOWN = {
     "deploy": ("network-test", "connection-card"),
-    "verify": ("network-test", "pooler-test", "pooler-storm", "drift"),
+    "verify": ("network-test", "pooler-test", "pooler-storm", "movr", "drift"),
 }
 CANCELLED: State[Any] = Cancelled(message="Cancelled at the terminal.")
 

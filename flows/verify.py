@@ -16,6 +16,7 @@ from tasks.deployment import Deployment
 from tasks.drift import compare_with_plan, judge_drift
 from tasks.lifeline import Lifeline
 from tasks.machines import find_machine
+from tasks.movr import show_rides
 from tasks.pooler_test import judge_storm
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
@@ -26,7 +27,8 @@ def count_tasks(plan: Plan) -> int:
     """Count the tasks of a run."""
     machines = sum(node.role == "vm" for node in plan.nodes)
     pooled = 2 * len(plan.regions) + 2 if plan.pooler != "none" else 0
-    return 8 + pooled + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
+    movr = plan.application.kind == "movr"
+    return 8 + movr + pooled + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
 
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
@@ -52,4 +54,6 @@ def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default
         verify_sql(deployment, machines)
         if deployment.plan.pooler != "none":
             judge_storm(deployment, machines[0])
+        if deployment.plan.application.kind == "movr":
+            show_rides(deployment, machines[0])
         judge_drift(deployment, findings)

@@ -1,6 +1,7 @@
 """MovR's tables: filled once by the workload's own `init`, then placed, and opened to the application."""
 
 import psycopg
+from prefect.artifacts import create_markdown_artifact
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -9,11 +10,12 @@ from roachmesh import certificates
 from roachmesh.errors import DatabaseFailed, HostFailed, KubernetesRefused
 from roachmesh.movr import LOCALITIES, missing_localities
 from roachmesh.outcome import Outcome
+from roachmesh.render.markdown import table
 from roachmesh.security_rules import SQL_PORT
 from tasks.database import CLIENT_LIFETIME
 from tasks.database_node import database_node
 from tasks.deployment import Deployment
-from tasks.engine import once
+from tasks.engine import always, once
 from tasks.machines import Machine
 from tasks.sql import connect
 
@@ -39,6 +41,18 @@ def ensure_movr(deployment: Deployment, machine: Machine) -> Outcome:
             connection.execute(sql.SQL(statement))
         connection.execute(f"DROP TABLE IF EXISTS {FILLING}")
     return Outcome.of("MovR's tables", new=filled, changed=bool(missing))
+
+
+@always("rides by region")
+def show_rides(deployment: Deployment, machine: Machine) -> None:
+    """Show how many rides each region has written, all of its rows living there."""
+    with connect(deployment, machine, deployment.plan.database.name) as connection:
+        rows = connection.execute(
+            "SELECT crdb_region, count(*), max(start_time) FROM rides GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+    cells = [(region, str(count), str(latest)) for region, count, latest in rows]
+    matrix = table(("region", "rides", "the latest began at"), cells)
+    create_markdown_artifact(matrix, key="movr", description="MovR's rides by region")
 
 
 def _fill(deployment: Deployment, machine: Machine, connection: psycopg.Connection) -> bool:

@@ -164,6 +164,7 @@ def test_verify_has_500_clients_at_once_and_shows_how_long_it_takes_from_where_t
 
     assert "500 of 500 clients at once were answered" in said
     assert "| from, through the pooler of: ms | eastus | westus |" in said
+    assert "| region | rides | the latest began at |" in said
 
 
 def test_an_application_and_a_pooler_that_are_down_are_named_and_mended(deployed: DataPath) -> None:
