@@ -134,8 +134,8 @@ def resume(
 def verify(topology_file: TopologyFile, credentials: Credentials = "default") -> None:
     """Prove that what is deployed is as planned, and works.
 
-    Every node must reach every other, and read the SQL that each region wrote: a row, in a table of
-    its own.
+    Every node must reach every other, and read the SQL that each region wrote, through nodes and poolers,
+    into a table of its own; 500 clients at once must be served by a pooler.
     """
     topology = _load(topology_file)
     _require_prefect()

@@ -33,7 +33,7 @@ def count_tasks(plan: Plan) -> int:
 
 @flow(name="verify", flow_run_name="verify {topology.name}")
 def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default") -> None:
-    """Prove that what is deployed is as planned, and works; only a row per region is written.
+    """Prove that what is deployed is as planned, and works; only rows in a table of its own are written.
 
     Args:
         topology: The topology that was deployed, every field as it was then.

@@ -4,11 +4,11 @@ from collections import Counter
 
 from prefect.artifacts import create_markdown_artifact
 
-from blocks import Certificates, SshKey
 from blocks.logger import logger
 from roachmesh.plan import Plan
 from tasks.deployment import Deployment, has_block
 from tasks.engine import always
+from tasks.keys import SECRETS
 from tasks.report import show_once
 from tasks.resource_group import is_ours, list_resources, read_resource_group
 
@@ -44,11 +44,7 @@ def list_belongings(plan: Plan, credentials: str) -> list[str]:
         lines = [f"resource group {deployment.resource_group}{stays}"]
         lines += [f"  {count:4} {kind}" for kind, count in sorted(counts.items())]
     name = plan.topology
-    lines += [
-        f"block {kind.get_block_type_slug()}/{name}"
-        for kind in (SshKey, Certificates)
-        if has_block(kind, name)
-    ]
+    lines += [f"block {kind.get_block_type_slug()}/{name}" for kind in SECRETS if has_block(kind, name)]
     return lines
 
 

@@ -13,6 +13,8 @@ from tasks.deployment import Deployment, has_block, load_block
 from tasks.engine import always
 from tasks.resource_group import find_group, read_machine_tags
 
+SECRETS = (SshKey, Certificates, DatabasePasswords, KubernetesSecrets, Kubeconfig)
+
 
 @always("SSH key {deployment.plan.topology}")
 def ensure_ssh_key(deployment: Deployment) -> Outcome:
@@ -100,6 +102,6 @@ def ensure_kubernetes_secrets(deployment: Deployment) -> Outcome:
 @always("forget the secrets of {deployment.plan.topology}")
 def delete_keys(deployment: Deployment) -> None:
     """Delete a topology's SSH key, its authorities, its passwords, and what opens its clusters."""
-    for kind in (SshKey, Certificates, DatabasePasswords, KubernetesSecrets, Kubeconfig):
+    for kind in SECRETS:
         if has_block(kind, deployment.plan.topology):
             kind.delete(deployment.plan.topology)
