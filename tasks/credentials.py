@@ -24,7 +24,8 @@ def write_credentials(deployment: Deployment, user: str, directory: Path) -> lis
     """
     users = {one.name: one.login for one in deployment.plan.database.users}
     if user not in users:
-        raise InvalidTopology(f"there is no SQL user {user!r}.", advice=f"Write one of {', '.join(users)}.")
+        known = f"Write one of {', '.join(users)}." if users else "Add it to `database.users`, and deploy."
+        raise InvalidTopology(f"there is no SQL user {user!r}.", advice=known)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     block = deployment.certificates()
     write(directory / "ca.crt", block.ca_certificate)

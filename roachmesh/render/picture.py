@@ -15,7 +15,7 @@ def mermaid(plan: Plan) -> str:
         lines += [
             f'  subgraph r{i}["{region.name} · {region.vnet}"]',
             f'    n{i}["{nodes}<br/>{len(region.nodes)} x {region.size}<br/>'
-            f'from {first.address}{_pods(region)}"]',
+            f'from {first.address}{_pods(region)}{_services(plan, region)}"]',
             "  end",
         ]
     lines += [f"  operator -- SSH --> r{i}" for i in range(len(plan.regions))]
@@ -33,3 +33,10 @@ def mermaid(plan: Plan) -> str:
 
 def _pods(region: RegionPlan) -> str:
     return f"<br/>k3s, pods {region.cluster.pods}" if region.cluster else ""
+
+
+def _services(plan: Plan, region: RegionPlan) -> str:
+    pooler = {"pgbouncer": ["PgBouncer"], "none": []}[plan.pooler]
+    application = {"none": [], "movr": ["MovR"], "image": ["application"] if region.cluster else []}
+    said = ", ".join(pooler + application[plan.application.kind])
+    return f"<br/>{said}" if said else ""

@@ -6,6 +6,7 @@ from decimal import Decimal
 from roachmesh import warnings
 from roachmesh.cost import Cost, Line
 from roachmesh.inventory import LABELS, UNKNOWN_OPERATORS, Inventory, Resource
+from roachmesh.plan import Plan
 from roachmesh.render.markdown import table
 from roachmesh.render.picture import mermaid
 
@@ -21,7 +22,7 @@ def markdown(planned: Inventory, cost: Cost, *, with_picture: bool = True) -> st
         f"CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes in {len(plan.regions)} regions: "
         f"{len(everything)} resources, {'about' if cost.complete else 'more than'} "
         f"{_money(cost.usd_per_month)} a month. "
-        f"SSH from {operators}; nothing else from outside. Database {plan.database.name}: primary region "
+        f"SSH from {operators}; {_clients(plan)} from outside. Database {plan.database.name}: primary region "
         f"{plan.database.primary_region}, survives the loss of a {plan.database.survival}.",
     ]
     found = [f"- {sentence}" for sentence in warnings.find(plan)]
@@ -31,6 +32,11 @@ def markdown(planned: Inventory, cost: Cost, *, with_picture: bool = True) -> st
         sections += ["## Picture", f"```mermaid\n{mermaid(plan)}\n```"]
     sections += ["## Resources", *_resources(everything), "## Cost", *_cost(cost)]
     return "\n\n".join(sections) + "\n"
+
+
+def _clients(plan: Plan) -> str:
+    clients = ", ".join(map(str, plan.access.nodeport_cidrs))
+    return f"poolers and application from {clients}; nothing else" if clients else "nothing else"
 
 
 def _resources(everything: list[Resource]) -> Iterator[str]:
