@@ -46,5 +46,5 @@ def verify_sql(deployment: Deployment, machines: Sequence[Machine]) -> None:
     for_each(first, read_rows, deployment, written)
     if deployment.plan.pooler != "none":
         for_each(first, write_through_pooler, deployment, machines)
-        used = [use_poolers(deployment, machine, machines) for machine in first]  # none disturbs another
+        used = for_each(first, use_poolers, deployment, machines)
         judge_poolers(deployment, used)

@@ -7,16 +7,15 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from blocks.azure_credentials import CredentialsName
-from flows.application import deploy_application
 from flows.approval import approve_deployment
 from flows.clusters import connect_clusters
 from flows.database import bring_up_database, verify_sql
 from flows.foundation import lay_foundation
 from flows.network_test import run_network_test
 from flows.peering import peer_regions
-from flows.poolers import deploy_poolers
 from flows.region import deploy_regions
 from flows.run_page import RunPage
+from flows.services import deploy_services
 from roachmesh.plan import Plan, make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
@@ -32,7 +31,7 @@ def count_tasks(plan: Plan) -> int:
     regions, nodes, clusters = len(plan.regions), len(plan.nodes), len(plan.clusters)
     movr = plan.application.kind == "movr"
     machines = sum(node.role == "vm" for node in plan.nodes)
-    pooled = 2 * regions + 1 if plan.pooler != "none" else 0
+    pooled = 3 * regions + 1 if plan.pooler != "none" else 0
     count = 17 + movr + pooled + 8 * regions + len(plan.peerings) + 10 * nodes + 2 * machines + 12 * clusters
     return count + 2 + regions + machines if clusters else count
 
@@ -75,10 +74,9 @@ def deploy(
 
         run_network_test(deployment, machines)
         database = bring_up_database(deployment, machines)
-        poolers = deploy_poolers(deployment, machines)
-        application = deploy_application(deployment, machines)
+        services = deploy_services(deployment, machines)
         verify_sql(deployment, machines)
 
         in_regions = [outcome for region in regions for outcome in region.outcomes]
-        made = [*foundation, *in_regions, *peerings, *clusters, *database, *poolers, *application]
+        made = [*foundation, *in_regions, *peerings, *clusters, *database, *services]
         show_card(deployment, machines, made)

@@ -16,7 +16,7 @@ from tasks.deployment import Deployment
 from tasks.drift import compare_with_plan, judge_drift
 from tasks.lifeline import Lifeline
 from tasks.machines import find_machine
-from tasks.movr import show_rides
+from tasks.movr import judge_rides
 from tasks.pooler_test import judge_storm
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
@@ -55,5 +55,5 @@ def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default
         if deployment.plan.pooler != "none":
             judge_storm(deployment, machines[0])
         if deployment.plan.application.kind == "movr":
-            show_rides(deployment, machines[0])
+            judge_rides(deployment, machines[0])
         judge_drift(deployment, findings)

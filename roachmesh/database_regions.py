@@ -28,9 +28,9 @@ def statements(wanted: DatabasePlan, found: DatabaseFound | None) -> list[str]:
     """
     missing = []
     if found is None:
-        missing.append(f"CREATE DATABASE {wanted.name}")
+        missing.append(f'CREATE DATABASE "{wanted.name}"')
         found = DatabaseFound()
-    alter = f"ALTER DATABASE {wanted.name}"
+    alter = f'ALTER DATABASE "{wanted.name}"'
     primary = f'{alter} SET PRIMARY REGION "{wanted.primary_region}"'
     if found.primary_region is None:
         missing.append(primary)

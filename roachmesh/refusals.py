@@ -126,6 +126,12 @@ def in_application(application: Application) -> Iterator[Mistake]:
             given = getattr(application, field) != type(application).model_fields[field].default
             if given and application.kind != kind:
                 yield (field,), f"is for `kind: {kind}` only; leave it out, or write `kind: {kind}`."
+    for index, variable in enumerate(application.environment):
+        if variable.name == application.url_variable:
+            yield (
+                ("environment", index, "name"),
+                f"{variable.name} is the `url_variable`; leave it out, or write another `url_variable`.",
+            )
     if application.kind == "image":
         for field, example in (("image", "docker.io/sosedoff/pgweb"), ("tag", "'0.16.2'"), ("port", "8081")):
             if getattr(application, field) is None:

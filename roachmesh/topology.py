@@ -129,7 +129,7 @@ class CockroachDB(Model):
 
 
 class User(Model):
-    """A SQL user, who may do everything in the application's database."""
+    """A SQL user, who may make tables in the application's database, and has what he makes."""
 
     name: UserName = Field(description="The user's name; small letters, digits and underscores.")
     login: Literal["password", "certificate"] = Field(
@@ -183,12 +183,12 @@ class Application(Model):
         default=None,
         ge=1,
         le=100_000,
-        description="movr only: operations per second in each region, 10 when left out.",
+        description="movr only: operations per second in each region at the most, 10 when left out.",
     )
     concurrency: StrictInt | None = Field(
         default=None,
         ge=1,
-        le=10_000,
+        le=50,
         description="movr only: how many workers share them in each region, each a process, 1 when left out.",
     )
     image: ContainerImage | None = Field(

@@ -28,13 +28,18 @@ def ensure_application_service(deployment: Deployment, machine: Machine) -> Outc
     """
     host, what = session(deployment, machine.host), "application"
     if deployment.plan.application.kind != "movr":
-        request = {"unit": render.SERVICE, "mark": UNIT, "files": [render.SCRIPT, render.ENVIRONMENT_FILE]}
+        request = {
+            "unit": render.SERVICE,
+            "mark": UNIT,
+            "files": [render.SCRIPT, render.ENVIRONMENT_FILE, render.CA],
+        }
         removed = host.program("remove_service", request)["changed"]
         return host.outcome(f"no {what}", new=False, changed=removed)
     password = deployment.password_of(deployment.plan.database.application_user)
     files: list[File] = [
         (UNIT, render.service(), "0644", "root"),
         (render.SCRIPT, render.script(deployment.plan), "0755", "root"),
+        (render.CA, deployment.certificates().ca_certificate, "0644", "root"),
         (render.ENVIRONMENT_FILE, render.environment(password), "0600", "root"),
     ]
     placed = host.place_files(files, [(render.DIRECTORY, "0755", "root")])

@@ -1,5 +1,6 @@
 """What a client of the database needs, as files: the authority, and a password or a certificate."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
@@ -11,6 +12,8 @@ from roachmesh.security_rules import SQL_PORT
 from tasks.deployment import Deployment
 from tasks.kubeconfig import write
 from tasks.machines import read_machine
+
+LIFETIME = timedelta(days=90)
 
 
 def write_credentials(deployment: Deployment, user: str, directory: Path) -> list[str]:
@@ -36,7 +39,7 @@ def write_credentials(deployment: Deployment, user: str, directory: Path) -> lis
         write(passfile, f"*:*:*:{user}:{deployment.password_of(user)}\n")
         login["passfile"] = str(passfile)
     else:
-        issued = block.issue(client_purpose(user))
+        issued = block.issue(client_purpose(user), LIFETIME)
         for option, kind, text in (("sslcert", "crt", issued.certificate), ("sslkey", "key", issued.key)):
             path = directory / f"client.{user}.{kind}"
             write(path, text)

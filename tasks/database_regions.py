@@ -52,10 +52,10 @@ def _read(connection: psycopg.Connection, name: str) -> DatabaseFound | None:
     """Read a database's regions and goal; None when there is no such database."""
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
         return None
-    rows = connection.cursor(row_factory=dict_row).execute(f"SHOW REGIONS FROM DATABASE {name}").fetchall()
+    rows = connection.cursor(row_factory=dict_row).execute(f'SHOW REGIONS FROM DATABASE "{name}"').fetchall()
     if not rows:
         return DatabaseFound()
-    goal = connection.execute(f"SHOW SURVIVAL GOAL FROM DATABASE {name}").fetchone()
+    goal = connection.execute(f'SHOW SURVIVAL GOAL FROM DATABASE "{name}"').fetchone()
     return DatabaseFound(
         primary_region=next(row["region"] for row in rows if row["primary"]),
         regions=frozenset(row["region"] for row in rows),

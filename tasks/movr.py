@@ -1,5 +1,7 @@
 """MovR's tables: filled once by the workload's own `init`, then placed, and opened to the application."""
 
+from typing import Any
+
 import psycopg
 from prefect.artifacts import create_markdown_artifact
 from psycopg import sql
@@ -7,9 +9,10 @@ from psycopg.rows import dict_row
 
 from blocks.logger import logger
 from roachmesh import certificates
-from roachmesh.errors import DatabaseFailed, HostFailed, KubernetesRefused
+from roachmesh.errors import DatabaseBusy, DatabaseFailed, HostFailed, KubernetesRefused
 from roachmesh.movr import LOCALITIES, missing_localities
 from roachmesh.outcome import Outcome
+from roachmesh.render.application import RATE
 from roachmesh.render.markdown import table
 from roachmesh.security_rules import SQL_PORT
 from tasks.database import CLIENT_LIFETIME
@@ -18,8 +21,14 @@ from tasks.deployment import Deployment
 from tasks.engine import always, once
 from tasks.machines import Machine
 from tasks.sql import connect
+from tasks.wait import wait_until
 
 FILL_TIMEOUT_S = 900
+RIDES_TIMEOUT_S = 60.0
+OPERATIONS_PER_RIDE = 70  # about; the others are nearly all reads
+RIDES = """SELECT crdb_region, count(*), max(start_time),
+  max(start_time) > now() AT TIME ZONE 'UTC' - INTERVAL '15 minutes'
+FROM rides GROUP BY 1 ORDER BY 1"""
 FILLING = "roachmesh_filling_movr"  # a table that is there while the others are being filled
 
 
@@ -44,30 +53,52 @@ def ensure_movr(deployment: Deployment, machine: Machine) -> Outcome:
 
 
 @always("rides by region")
-def show_rides(deployment: Deployment, machine: Machine) -> None:
-    """Show how many rides each region has written, all of its rows living there."""
-    with connect(deployment, machine, deployment.plan.database.name) as connection:
-        rows = connection.execute(
-            "SELECT crdb_region, count(*), max(start_time) FROM rides GROUP BY 1 ORDER BY 1"
-        ).fetchall()
-    cells = [(region, str(count), str(latest)) for region, count, latest in rows]
-    matrix = table(("region", "rides", "the latest began at"), cells)
-    create_markdown_artifact(matrix, key="movr", description="MovR's rides by region")
+def judge_rides(deployment: Deployment, machine: Machine) -> None:
+    """Show how many rides each region has written, and let nobody pass where it wrote none lately.
+
+    MovR itself goes on when it is refused, and says so in its log alone.
+
+    Raises:
+        NotReadyYet: naming the regions.
+    """
+    plan = deployment.plan
+    rides: list[tuple[Any, ...]] = []
+
+    def all_write() -> bool:
+        with connect(deployment, machine, plan.database.name) as connection:
+            rides[:] = connection.execute(RIDES).fetchall()
+        silent = set(plan.database.regions) - {region for region, _, _, lately in rides if lately}
+        if silent:
+            raise DatabaseBusy(f"no ride was written lately in {', '.join(sorted(silent))}")
+        return True
+
+    try:
+        wait_until(
+            all_write,
+            what="rides of MovR in every region",
+            timeout_s=RIDES_TIMEOUT_S + OPERATIONS_PER_RIDE * 10 / (plan.application.rate or RATE),
+            advice="See `journalctl -u application` on a region's first machine, or its pods' logs.",
+        )
+    finally:
+        cells = [(region, str(count), str(latest)) for region, count, latest, _ in rides]
+        matrix = table(("region", "rides", "the latest began at"), cells)
+        create_markdown_artifact(matrix, key="movr", description="MovR's rides by region")
 
 
 def _fill(deployment: Deployment, machine: Machine, connection: psycopg.Connection) -> bool:
     """Make and fill the tables unless they are there, and tell whether they were not.
 
     The workload's `init` cannot be repeated, so a mark says that it was begun, and goes when all is done.
-    Tables that are there without it are kept, whoever made them.
+    Tables that are there without it are kept, whoever made them, and others than root's in any case.
     """
-    found = _localities(connection)
-    if FILLING in found:
+    found = _owners(connection)
+    there = LOCALITIES.keys() & found.keys()
+    if FILLING in found and all(found[table] == "root" for table in there):
         tables = sql.SQL(", ").join(map(sql.Identifier, LOCALITIES))
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(tables))
-    elif LOCALITIES.keys() <= found.keys():
+    elif there == LOCALITIES.keys():
         return False
-    elif there := LOCALITIES.keys() & found.keys():
+    elif there:
         raise DatabaseFailed(
             f"of MovR's tables only {', '.join(sorted(there))} exist in {deployment.plan.database.name}.",
             advice="Rename or drop them: MovR makes tables of these names.",
@@ -91,17 +122,26 @@ def _initialise(deployment: Deployment, machine: Machine) -> None:
     try:
         node.run(["workload", "init", "movr", f"--db={database}", url], files, FILL_TIMEOUT_S)
     except (HostFailed, KubernetesRefused) as exc:
-        raise DatabaseFailed(exc.message, where=machine.host.name) from exc
+        # One whose run was killed may still be at it. Before each attempt the tables are dropped.
+        raise DatabaseBusy(exc.message, where=machine.host.name) from exc
+
+
+def _tables(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    rows = connection.cursor(row_factory=dict_row).execute("SHOW TABLES").fetchall()
+    return [row for row in rows if row["schema_name"] == "public"]
 
 
 def _localities(connection: psycopg.Connection) -> dict[str, str | None]:
-    rows = connection.cursor(row_factory=dict_row).execute("SHOW TABLES").fetchall()
-    return {row["table_name"]: row["locality"] for row in rows}
+    return {row["table_name"]: row["locality"] for row in _tables(connection)}
+
+
+def _owners(connection: psycopg.Connection) -> dict[str, str]:
+    return {row["table_name"]: row["owner"] for row in _tables(connection)}
 
 
 def _missing_grants(connection: psycopg.Connection, user: str) -> list[str]:
     return [
-        f"GRANT ALL ON TABLE {table} TO {user}"
+        f'GRANT ALL ON TABLE {table} TO "{user}"'
         for table in LOCALITIES
         if connection.execute("SELECT has_table_privilege(%s, %s, 'INSERT')", (user, table)).fetchone()
         != (True,)

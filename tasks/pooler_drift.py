@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from roachmesh import certificates, names
+from roachmesh.certificates import Purpose
 from roachmesh.drift import Finding
 from roachmesh.errors import HostBusy
-from roachmesh.plan import Node, RegionPlan
+from roachmesh.plan import RegionPlan
 from roachmesh.pooler import Pooler
 from roachmesh.render import pooler_pods as render
 from roachmesh.render import poolers
@@ -17,7 +18,7 @@ from tasks.deployment import Deployment
 from tasks.hosts import session
 from tasks.kubernetes import kubernetes
 from tasks.looks import Look, at_file, at_object, at_service, compared, look_at_all
-from tasks.machines import read_machine
+from tasks.machines import Machine, read_machine
 from tasks.pooler_pods import BUDGET, read_pods
 from tasks.rollouts import at_pods
 from tasks.sessions import Session
@@ -29,51 +30,52 @@ def survey_poolers(deployment: Deployment) -> list[Finding]:
     wanted = poolers.POOLERS.get(plan.pooler)
     if wanted is None:
         return []
-    looks: list[tuple[str, Look]] = [
-        *(
-            (f"{wanted.title} in {region.name}", partial(_look_in_cluster, deployment, wanted, region))
-            for region in plan.clusters
-        ),
-        *(
-            (f"{wanted.title} on {node.name}", partial(_look_on_machine, deployment, wanted, node))
-            for node in plan.nodes
-            if node.role == "vm"
-        ),
-    ]
+    looks: list[tuple[str, Look]] = []
+    for region in plan.regions:
+        machines = [read_machine(deployment, node) for node in region.nodes]
+        purpose = poolers.purpose(plan, region, [machine.host.address for machine in machines])
+        if region.cluster:
+            look = partial(_look_in_cluster, deployment, wanted, region, machines[0], purpose)
+            looks.append((f"{wanted.title} in {region.name}", look))
+            continue
+        for machine in machines:
+            on_machine = partial(_look_on_machine, deployment, wanted, machine, purpose)
+            looks.append((f"{wanted.title} on {machine.host.name}", on_machine))
     return look_at_all(looks)
 
 
-def _look_on_machine(deployment: Deployment, pooler: Pooler, node: Node) -> Iterator[Finding]:
-    host = session(deployment, read_machine(deployment, node).host)
-    texts = pooler.files(poolers.on_machine(deployment.plan, node, deployment.passwords()))
+def _look_on_machine(
+    deployment: Deployment, pooler: Pooler, machine: Machine, purpose: Purpose
+) -> Iterator[Finding]:
+    host = session(deployment, machine.host)
+    texts = pooler.files(poolers.on_machine(deployment.plan, machine.node, deployment.passwords()))
     for name in pooler.file_names:
         if name not in pooler.secrets:
             yield at_file(host, f"{pooler.directory}/{name}", texts[name])
     yield at_file(host, poolers.drop_in_path(pooler), pooler.drop_in)
     yield at_service(host, pooler.service)
-    region = deployment.plan.region_of(node)
-    yield _at_certificate(deployment, region, host, "127.0.0.1", f"{pooler.title} on {node.name}")
+    yield _at_certificate(deployment, purpose, host, "127.0.0.1", f"{pooler.title} on {machine.host.name}")
 
 
-def _look_in_cluster(deployment: Deployment, pooler: Pooler, region: RegionPlan) -> Iterator[Finding]:
+def _look_in_cluster(
+    deployment: Deployment, pooler: Pooler, region: RegionPlan, machine: Machine, purpose: Purpose
+) -> Iterator[Finding]:
     cluster = kubernetes(deployment, region)
     version = cluster.newest(BUDGET, DISRUPTION_BUDGET_VERSIONS)
     _, *wanted = render.objects(region, pooler, {}, version)  # all but the Secret
     for one in wanted:
         yield at_object(cluster, one)
     yield at_pods(cluster, pooler.name, names.namespace(region.name))
-    host = session(deployment, read_machine(deployment, region.nodes[0]).host)
+    host = session(deployment, machine.host)
     for pod in read_pods(cluster, region, pooler):
         label = f"{pooler.title} in pod {pod['metadata']['name']}"
-        yield _at_certificate(deployment, region, host, pod["status"].get("podIP", ""), label)
+        yield _at_certificate(deployment, purpose, host, pod["status"].get("podIP", ""), label)
 
 
 def _at_certificate(
-    deployment: Deployment, region: RegionPlan, host: Session, address: str, label: str
+    deployment: Deployment, purpose: Purpose, host: Session, address: str, label: str
 ) -> Finding:
     """Look at the certificate that clients are shown."""
-    public = [read_machine(deployment, node).host.address for node in region.nodes]
-    purpose = poolers.purpose(deployment.plan, region, public)
     authority = deployment.certificates().authority().certificate
     try:
         where = {"address": address, "port": POOLER_PORT}

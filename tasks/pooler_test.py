@@ -4,17 +4,18 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
 from roachmesh import names
 from roachmesh.errors import DatabaseBusy, DatabaseFailed, NotReadyYet
+from roachmesh.outcome import Outcome
 from roachmesh.plan import POOLER_PODS
 from roachmesh.pooler_test import CLIENTS, Storm, Use, as_markdown, faults
 from tasks.deployment import Deployment
-from tasks.engine import always
+from tasks.engine import always, once
 from tasks.hosts import session
 from tasks.machines import Machine
 from tasks.sql import TABLE, connect
@@ -22,9 +23,17 @@ from tasks.wait import wait_until
 
 DRIVER = "python3-psycopg"
 PATIENCE_S = 30.0
-PROGRAM_TIMEOUT_S = 300
+PAIR_TIMEOUT_S = 60
+FAR_INSTANCES = 2  # of a region's poolers are logged in to from another region; all of them from their own
 STORM_TIMEOUT_S = 90
 COUNT_EVERY_S = 0.2
+
+
+@once("SQL client {machine.host.name}")
+def ensure_sql_client(deployment: Deployment, machine: Machine) -> Outcome:
+    """Have on a machine what uses poolers from there: psycopg."""
+    host = session(deployment, machine.host)
+    return host.outcome("SQL client", new=host.ensure_packages(DRIVER), changed=False)
 
 
 @always("write through the pooler of {machine.node.region}")
@@ -34,7 +43,6 @@ def write_through_pooler(deployment: Deployment, machine: Machine, machines: Seq
     Raises:
         DatabaseFailed: it does not serve within 30 s.
     """
-    session(deployment, machine.host).ensure_packages(DRIVER)
     region = machine.node.region
     here = [one for one in machines if one.node.region == region]
     (use,) = _use(deployment, machine, {region: here})
@@ -58,8 +66,7 @@ def _use(deployment: Deployment, machine: Machine, by_region: dict[str, list[Mac
     ports = {region.name: plan.pooler_port(region) for region in plan.regions}
     request = _login(deployment) | {
         "poolers": [
-            {"hosts": [str(one.node.address) for one in there], "port": ports[region]}
-            for region, there in by_region.items()
+            {"hosts": _instances(there, source), "port": ports[region]} for region, there in by_region.items()
         ],
         "rows": [{"run": deployment.key, "region": source, "through": region} for region in by_region],
     }
@@ -67,7 +74,7 @@ def _use(deployment: Deployment, machine: Machine, by_region: dict[str, list[Mac
 
     def all_serve() -> bool:
         host = session(deployment, machine.host)
-        answers = host.program("use_poolers", request, timeout_s=PROGRAM_TIMEOUT_S)
+        answers = host.program("use_poolers", request, timeout_s=PAIR_TIMEOUT_S * len(by_region))
         uses[:] = [
             Use(source=source, target=region, **answer)
             for region, answer in zip(by_region, answers, strict=True)
@@ -80,6 +87,11 @@ def _use(deployment: Deployment, machine: Machine, by_region: dict[str, list[Mac
     with suppress(NotReadyYet):  # the judge says so
         wait_until(all_serve, what=f"poolers to serve {source}", timeout_s=PATIENCE_S)
     return uses
+
+
+def _instances(machines: Sequence[Machine], source: str) -> list[str]:
+    addresses = [str(one.node.address) for one in machines]
+    return addresses if machines[0].node.region == source else addresses[:FAR_INSTANCES]
 
 
 def _login(deployment: Deployment) -> dict[str, Any]:
@@ -164,5 +176,5 @@ def _count_sessions(
         root.autocommit = True
         while not over.wait(COUNT_EVERY_S):
             addresses = [text.rpartition(":")[0] for (text,) in root.execute(question, (names.VERIFY_USER,))]
-            most = max(most, sum(IPv4Address(address) in sources for address in addresses))
+            most = max(most, sum(ip_address(address.strip("[]")) in sources for address in addresses))
     return most

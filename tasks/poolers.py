@@ -1,6 +1,9 @@
 """Poolers on plain machines: package, certificate, files, Debian's own unit; the former one goes."""
 
+import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 
 from blocks.logger import logger
 from roachmesh.errors import HostBusy, HostFailed
@@ -18,6 +21,9 @@ from tasks.wait import wait_until
 
 OWNER = "postgres"  # in Debian, poolers too
 SERVES_TIMEOUT_S = 60.0
+
+# Clients of a region whose pooler is restarted find another one.
+restarting: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @once("pooler {machine.host.name}")
@@ -47,9 +53,12 @@ def ensure_pooler(deployment: Deployment, machine: Machine, region: Sequence[Mac
     )
     if placed:
         logger().info("placed %s", ", ".join(placed))
-    did = _ensure_service(host, wanted)
     certificate = host.run(["cat", f"{wanted.directory}/{CERTIFICATE}.crt"])
-    wait_until_it_serves(host, "127.0.0.1", certificate, f"on {host.name}")
+    did = _ensure_service(host, wanted, restart=False)
+    with restarting[machine.node.region] if did == "stale" else nullcontext():
+        if did == "stale":
+            did = _ensure_service(host, wanted, restart=True)
+        wait_until_it_serves(host, "127.0.0.1", certificate, f"on {host.name}")
     new = poolers.drop_in_path(wanted) in placed
     return host.outcome(wanted.title, new=new, changed=bool(placed) or did != "unchanged" or any(removed))
 
@@ -99,13 +108,15 @@ def _directories(pooler: Pooler) -> Iterator[tuple[str, str, str]]:
     yield poolers.drop_in_path(pooler).rpartition("/")[0], "0755", "root"
 
 
-def _ensure_service(host: Session, pooler: Pooler) -> str:
-    """Have it know all its files; tells what that took."""
+def _ensure_service(host: Session, pooler: Pooler, *, restart: bool) -> str:
+    """Have it know all its files; tells what that took, or that it takes a restart."""
     names = (*pooler.file_names, *PAIR)
     reloads = [f"{pooler.directory}/{name}" for name in names if name in pooler.reloads]
     others = [f"{pooler.directory}/{name}" for name in names if name not in pooler.reloads]
     files = [poolers.drop_in_path(pooler), *others]
-    did = host.ensure_service(pooler.service, files=files, reloads=reloads)
+    did = host.ensure_service(pooler.service, files=files, reloads=reloads, restart=restart)
+    if did["change"] == "unchanged" and did["stale"]:
+        return "stale"
     if did["stale"]:
         logger().info("%s for %s", did["change"], ", ".join(did["stale"]))
     return str(did["change"])

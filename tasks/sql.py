@@ -33,7 +33,8 @@ def ensure_verify_table(deployment: Deployment, machine: Machine) -> None:
             "counter INT NOT NULL DEFAULT 0, written_at TIMESTAMPTZ NOT NULL DEFAULT now(), "
             "PRIMARY KEY (run, region, through))"
         )
-        connection.execute(f"GRANT ALL ON TABLE {TABLE} TO {names.VERIFY_USER}")
+        if deployment.plan.pooler != "none":
+            connection.execute(f"GRANT ALL ON TABLE {TABLE} TO {names.VERIFY_USER}")
         connection.execute(f"DELETE FROM {TABLE} WHERE written_at < now() - INTERVAL '1 day'")  # noqa: S608
 
 

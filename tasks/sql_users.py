@@ -25,8 +25,9 @@ def ensure_sql_users(deployment: Deployment, machine: Machine) -> Outcome:
     Raises:
         DatabaseFailed: CockroachDB refuses, and with what words.
     """
-    wanted = {names.VERIFY_USER: "password"}
-    wanted |= {user.name: user.login for user in deployment.plan.database.users}
+    wanted = {user.name: user.login for user in deployment.plan.database.users}
+    if deployment.plan.pooler != "none":
+        wanted[names.VERIFY_USER] = "password"
     with connect(deployment, machine) as root:
         root.autocommit = True
         changed = [user for user, login in wanted.items() if _ensure_user(deployment, root, user, login)]
@@ -49,10 +50,14 @@ def _ensure_user(deployment: Deployment, root: psycopg.Connection, user: str, lo
         missing.append(sql.SQL("ALTER USER {} WITH PASSWORD {}").format(name, verifier.decode()))
     if login == "certificate" and knows:
         missing.append(sql.SQL("ALTER USER {} WITH PASSWORD NULL").format(name))
-    if not exists or not _may_create(root, user, deployment.plan.database.name):
+    if user != names.VERIFY_USER and not (exists and _may_create(root, user, deployment.plan.database.name)):
         missing.append(sql.SQL("GRANT ALL ON DATABASE {} TO {}").format(database, name))
     for statement in missing:
         root.execute(statement)
+    if login == "password" and not knows:
+        # CockroachDB hashes a password that came hashed anew when it is first used, and for that asks for it
+        # in clear text: better once here than in poolers. Source: pkg/sql/pgwire/auth_methods.go.
+        _logs_in(root, user, password)
     return bool(missing)
 
 

@@ -77,11 +77,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         run("start", unit)
         return {"change": "started", "stale": []}
     stale = newer(request["files"], moment(state["InactiveExitTimestamp"]))
-    if stale and request["restart"]:
+    if stale and not request["restart"]:
+        return {"change": "unchanged", "stale": stale}
+    if stale:
         run("restart", unit)
         return {"change": "restarted", "stale": stale}
     changed = newer(request["reloads"], read_at(state))
     if changed:
         run("reload", unit)
         return {"change": "reloaded", "stale": changed}
-    return {"change": "unchanged", "stale": stale}
+    return {"change": "unchanged", "stale": []}

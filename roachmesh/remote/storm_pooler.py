@@ -32,7 +32,7 @@ async def storm(request: dict[str, Any], ca: str) -> dict[str, Any]:
     started = time.monotonic()
     barrier = asyncio.Barrier(request["clients"])  # nobody asks before all are connected
     clients = [client(request, ca, barrier) for _ in range(request["clients"])]
-    problems = [str(one).strip() for one in await asyncio.gather(*clients) if one]
+    problems = [str(one).strip() or repr(one) for one in await asyncio.gather(*clients) if one]
     return {
         "answered": request["clients"] - len(problems),
         "problems": sorted(set(problems)),
@@ -60,5 +60,6 @@ async def client(request: dict[str, Any], ca: str, barrier: asyncio.Barrier) -> 
             finally:
                 await session.close()
     except (psycopg.Error, TimeoutError, asyncio.BrokenBarrierError) as error:
+        await barrier.abort()  # the others need not wait for this one
         return error
     return None

@@ -12,6 +12,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -69,31 +70,36 @@ def use(login: dict[str, Any], hosts: list[str], table: str, row: Row) -> dict[s
 
     Every statement is prepared, and both sessions call theirs the same: a pooler has to tell them apart.
     """
-    first, *others = hosts
-    for host in others:
+
+    def log_in(host: str) -> None:
         psycopg.connect(host=host, **login).close()
+
+    first = hosts[0]
+    logins = [milliseconds(partial(log_in, host)) for host in hosts]
     write, read, count, seen = (text.format(table=table) for text in (WRITE, READ, COUNT, SEEN))
     with (
         psycopg.connect(host=first, prepare_threshold=0, autocommit=True, **login) as one,
         psycopg.connect(host=first, prepare_threshold=0, autocommit=True, **login) as other,
     ):
         return {
-            "connect_ms": milliseconds(lambda: psycopg.connect(host=first, **login).close()),
-            "write_ms": milliseconds(lambda: one.execute(write, row)),
-            "read_ms": milliseconds(lambda: other.execute(read, row).fetchone()),
+            "connect_ms": statistics.median(logins),
+            "write_ms": median(lambda: one.execute(write, row)),
+            "read_ms": median(lambda: other.execute(read, row).fetchone()),
             "seen": sorted(region for (region,) in one.execute(seen, row)),
             "retries": conflict(one, other, read, count, row),
         }
 
 
 def milliseconds(action: Callable[[], Any]) -> float:
+    """Do something, and tell how long it takes."""
+    started = time.perf_counter()
+    action()
+    return (time.perf_counter() - started) * 1000
+
+
+def median(action: Callable[[], Any]) -> float:
     """Do something several times, and tell how long it takes."""
-    times = []
-    for _ in range(TIMES):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times) * 1000
+    return statistics.median(milliseconds(action) for _ in range(TIMES))
 
 
 def conflict(one: Session, other: Session, read: str, count: str, row: Row) -> int:

@@ -13,6 +13,7 @@ from roachmesh.security_rules import APPLICATION_NODE_PORT, POOLER_PORT, SQL_POR
 SERVICE = f"{names.APPLICATION}.service"
 DIRECTORY = "/etc/roachmesh"
 SCRIPT, ENVIRONMENT_FILE = f"{DIRECTORY}/application", f"{DIRECTORY}/application.env"
+CA = f"{DIRECTORY}/ca.crt"  # the database's own folder is closed to others
 CA_DIR = "/roachmesh"
 LABELS = {"app.kubernetes.io/name": names.APPLICATION}
 # Of MovR, where the topology says nothing.
@@ -32,7 +33,7 @@ Wants=network-online.target
 After=network-online.target {systemd.SERVICE}
 
 [Service]
-User={names.DATABASE_USER}
+DynamicUser=yes
 EnvironmentFile={ENVIRONMENT_FILE}
 ExecStart={SCRIPT}
 Restart=always
@@ -48,9 +49,7 @@ def script(plan: Plan) -> str:
 
     When one of them ends, systemd starts them all again.
     """
-    command = " \\\n    ".join(
-        _worker(plan, systemd.BINARY, "localhost", f"{systemd.CERTIFICATES_DIR}/ca.crt")
-    )
+    command = " \\\n    ".join(_worker(plan, systemd.BINARY, "localhost", CA))
     return f"""\
 #!/bin/bash
 for worker in {{1..{_workers(plan)}}}; do
@@ -197,6 +196,7 @@ def _movr_image(plan: Plan, region: RegionPlan) -> Object:
         "image": kubernetes.image(plan),
         "command": ["/bin/sh", "-c", f"exec {command}"],
         "env": [_from_secret("PGPASSWORD", "password")],
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
     }
 
 

@@ -56,7 +56,7 @@ server_lifetime = 1800
 
 auth_type = scram-sha-256
 auth_file = {DIRECTORY}/{USERS}
-ignore_startup_parameters = extra_float_digits
+ignore_startup_parameters = extra_float_digits, binary_parameters
 
 client_tls_sslmode = require
 client_tls_cert_file = {DIRECTORY}/{CERTIFICATE}.crt
@@ -92,7 +92,7 @@ PGBOUNCER = Pooler(
     package="pgbouncer",
     service="pgbouncer.service",
     version_command=("pgbouncer", "--version"),
-    minimum=(1, 21),  # the first with prepared statements in transaction pooling
+    minimum=(1, 22),  # prepared statements in transaction pooling, and DEALLOCATE ALL, which drivers send
     directory=DIRECTORY,
     file_names=(SETTINGS, USERS, HOSTS),
     files=_files,

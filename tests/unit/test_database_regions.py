@@ -26,11 +26,11 @@ def test_what_is_left_out_survives_as_much_as_the_regions_can() -> None:
 
 def test_a_database_that_is_not_there_is_made_in_the_order_that_is_taken() -> None:
     assert statements(planned(), None) == [
-        "CREATE DATABASE movr",
-        'ALTER DATABASE movr SET PRIMARY REGION "eastus"',
-        'ALTER DATABASE movr ADD REGION "westus"',
-        'ALTER DATABASE movr ADD REGION "northeurope"',
-        "ALTER DATABASE movr SURVIVE REGION FAILURE",
+        'CREATE DATABASE "movr"',
+        'ALTER DATABASE "movr" SET PRIMARY REGION "eastus"',
+        'ALTER DATABASE "movr" ADD REGION "westus"',
+        'ALTER DATABASE "movr" ADD REGION "northeurope"',
+        'ALTER DATABASE "movr" SURVIVE REGION FAILURE',
     ]
 
 
@@ -53,7 +53,7 @@ def test_a_database_that_is_not_there_is_made_in_the_order_that_is_taken() -> No
     ],
 )
 def test_only_what_differs_is_said(found: DatabaseFound, said: list[str]) -> None:
-    assert statements(planned(), found) == [f"ALTER DATABASE movr {what}" for what in said]
+    assert statements(planned(), found) == [f'ALTER DATABASE "movr" {what}' for what in said]
 
 
 def test_one_region_is_a_database_of_one_region() -> None:

@@ -148,7 +148,7 @@ def test_a_poolers_certificate_serves_by_every_name_and_cannot_log_in() -> None:
     ("said", "understood"),
     [
         ("PgBouncer 1.24.1\nlibevent 2.1.13-stable", True),
-        ("PgBouncer 1.21.0", True),
+        ("PgBouncer 1.22.0", True),
         ("PgBouncer 1.18.0", False),
         ("pgbouncer: command not found", False),
     ],

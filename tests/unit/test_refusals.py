@@ -65,6 +65,7 @@ WHOLE = [
     ("application: {rate: 10}", "1:21: application.rate: is for `kind: movr` only; leave it out, or write `kind: movr`."),
     ("application: {kind: image, tag: '1', port: 80}", "1:14: application.image: is missing beside `kind: image`; write image: docker.io/sosedoff/pgweb, for instance."),
     ("application: {kind: image, image: 'pgweb:1', tag: '1', port: 80}", "1:35: application.image: 'pgweb:1' does not fit; write an image with its registry and without its tag, such as docker.io/sosedoff/pgweb."),
+    ("application: {kind: image, image: a/b, tag: '1', port: 80, environment: [{name: DATABASE_URL, value: x}]}", "1:81: application.environment[0].name: DATABASE_URL is the `url_variable`; leave it out, or write another `url_variable`."),
     ("application: {kind: movr}\ndatabase: {users: [{name: a, login: certificate}]}", "2:19: database.users: none of them has a password and the application needs one; write `- {name: app}` among them."),
     ("{application: {kind: image, image: a/b, tag: '1', port: 80}, regions: [{platform: vm, name: eastus}]}", "1:22: application.kind: images run in regions on k3s and there is none; write `kind: movr`, or a region with `platform: k3s`."),
     ("database: {primary_region: mars}", "1:28: database.primary_region: 'mars' is no region of this topology; write the name of one, such as eastus."),
