@@ -27,7 +27,7 @@ from tests.flows.conftest import EVERYBODY, Cloud
 def deployed(cloud: Cloud) -> Deployment:
     """Two regions, one of them without zones, deployed as far as Azure goes."""
     regions = [{"platform": "vm", "name": name, "nodes": 1} for name in ("eastus", "westus")]
-    deployment = cloud.deployment(name="drifting", regions=regions)
+    deployment = cloud.deployment(name="drifting", pooler="none", regions=regions)
     for region in deployment.plan.regions:
         for ensure in (
             ensure_security_group,
