@@ -14,6 +14,7 @@ MODULES = {
     "docker.io/rancher/local-path-provisioner": ("sandbox.cluster.local_path",),
     "quay.io/cilium/cilium": ("sandbox.cilium.agent.program", "sandbox.cilium.agent.status"),
     "quay.io/cilium/clustermesh-apiserver": ("sandbox.cilium.mesh.program",),
+    "docker.io/sosedoff/pgweb": ("sandbox.images.pgweb",),
 }
 
 
