@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from flows.parallel import Parallel
-from roachmesh.plan import RegionPlan
 from roachmesh.reachability import Endpoint, Observation
 from tasks.deployment import Deployment
-from tasks.machines import Machine
+from tasks.machines import Machine, in_region
 from tasks.network_test import judge_reachability, probe_from, start_answerer
 from tasks.network_test_pods import probe_from_pod, remove_pods, start_answering_pods
 
@@ -30,7 +29,7 @@ def _answer_everywhere(deployment: Deployment, machines: Sequence[Machine], run:
         if region.cluster:
             work.start(start_answering_pods, deployment, region, run)
         else:
-            for machine in _of(region, machines):
+            for machine in in_region(machines, region.name):
                 work.start(start_answerer, deployment, machine)
     return [endpoint for endpoints in work.join() for endpoint in endpoints]
 
@@ -44,10 +43,6 @@ def _probe_from_everywhere(
             for node in region.nodes:
                 work.start(probe_from_pod, deployment, node, run, endpoints)
         else:
-            for machine in _of(region, machines):
+            for machine in in_region(machines, region.name):
                 work.start(probe_from, deployment, machine, endpoints)
     return work.join()
-
-
-def _of(region: RegionPlan, machines: Sequence[Machine]) -> list[Machine]:
-    return [machine for machine in machines if machine.node.region == region.name]

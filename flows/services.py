@@ -6,7 +6,7 @@ from flows.parallel import Parallel
 from roachmesh.outcome import Outcome
 from tasks.application import ensure_application_in_pods, ensure_application_service
 from tasks.deployment import Deployment
-from tasks.machines import Machine
+from tasks.machines import Machine, in_region
 from tasks.movr import ensure_movr
 from tasks.pooler_pods import ensure_pooler_in_pods
 from tasks.pooler_test import ensure_sql_client
@@ -24,7 +24,7 @@ def deploy_poolers(deployment: Deployment, machines: Sequence[Machine]) -> list[
     """Have poolers in all regions at once, on each plain machine and in pods, and what their test needs."""
     work = Parallel()
     for region in deployment.plan.regions:
-        here = [machine for machine in machines if machine.node.region == region.name]
+        here = in_region(machines, region.name)
         if deployment.plan.pooler != "none":
             work.start(ensure_sql_client, deployment, here[0])
         if region.cluster:
@@ -36,16 +36,13 @@ def deploy_poolers(deployment: Deployment, machines: Sequence[Machine]) -> list[
 
 
 def deploy_application(deployment: Deployment, machines: Sequence[Machine]) -> list[Outcome]:
-    """Have MovR's tables if that is the application, then the application in all regions at once.
-
-    Of a region's plain machines the first carries it.
-    """
+    """Have MovR's tables if that is the application, then the application in all regions at once."""
     plan = deployment.plan
     tables = [ensure_movr(deployment, machines[0])] if plan.application.kind == "movr" else []
     work = Parallel()
     for region in plan.clusters:
         work.start(ensure_application_in_pods, deployment, region)
     for machine in machines:
-        if machine.node.role == "vm" and machine.node.number == 1:
+        if machine.node in plan.application_nodes:
             work.start(ensure_application_service, deployment, machine)
     return [*tables, *work.join()]

@@ -55,6 +55,14 @@ class Word:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
+def _sql_name(example: str) -> Word:
+    return Word(
+        r"[a-z][a-z0-9_]{0,62}",
+        f"1 to 63 small letters, digits and underscores, beginning with a letter, such as {example}",
+        lambda text: re.sub("[ -]", "_", text.lower()),
+    )
+
+
 def _mend_name(text: str) -> str:
     return re.sub("[ _]", "", text.lower())
 
@@ -111,20 +119,12 @@ Name = Annotated[
 ]
 DatabaseName = Annotated[
     StrictStr,
-    Word(
-        r"[a-z][a-z0-9_]{0,62}",
-        "1 to 63 small letters, digits and underscores, beginning with a letter, such as movr",
-        lambda text: re.sub("[ -]", "_", text.lower()),
-    ),
+    _sql_name("movr"),
     AfterValidator(_refuse_system),
 ]
 UserName = Annotated[
     StrictStr,
-    Word(
-        r"[a-z][a-z0-9_]{0,62}",
-        "1 to 63 small letters, digits and underscores, beginning with a letter, such as app",
-        lambda text: re.sub("[ -]", "_", text.lower()),
-    ),
+    _sql_name("app"),
     AfterValidator(_refuse_reserved),
 ]
 SettingName = Annotated[

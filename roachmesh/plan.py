@@ -192,6 +192,11 @@ class Plan(Model):
         """Give the region that a node stands in."""
         return next(region for region in self.regions if region.name == node.region)
 
+    @property
+    def application_nodes(self) -> tuple[Node, ...]:
+        """The plain machines that carry MovR, if it is the application: the first of each region."""
+        return tuple(region.nodes[0] for region in self.regions if region.cluster is None)
+
     def pooler_port(self, region: RegionPlan) -> int:
         """Say where a region's pooler listens, on each of its machines."""
         return POOLER_NODE_PORT if region.cluster else POOLER_PORT

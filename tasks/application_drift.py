@@ -28,8 +28,7 @@ def survey_application(deployment: Deployment) -> list[Finding]:
     if plan.application.kind == "movr":
         looks += [
             (f"application on {node.name}", partial(_look_on_machine, deployment, node))
-            for node in plan.nodes
-            if node.role == "vm" and node.number == 1
+            for node in plan.application_nodes
         ]
     return look_at_all(looks)
 

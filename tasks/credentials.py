@@ -46,8 +46,9 @@ def write_credentials(deployment: Deployment, user: str, directory: Path) -> lis
             login[option] = str(path)
     pooled = users[user] == "password" and deployment.plan.pooler != "none"
     places = {region.name: _place(deployment, region, pooled) for region in deployment.plan.regions}
+    inside = "" if pooled and deployment.plan.access.nodeport_cidrs else " (from inside the regions only)"
     return [
-        f'psql "{make_conninfo("", host=host, port=port, **login)}"  # {region}'
+        f'psql "{make_conninfo("", host=host, port=port, **login)}"  # {region}{inside}'
         for region, (host, port) in places.items()
     ]
 

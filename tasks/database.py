@@ -12,7 +12,7 @@ from roachmesh.security_rules import SQL_PORT
 from tasks.database_node import database_node
 from tasks.deployment import Deployment
 from tasks.engine import always, once
-from tasks.machines import Machine
+from tasks.machines import Machine, in_region
 from tasks.sessions import TIMEOUT_S
 from tasks.wait import wait_until
 
@@ -36,8 +36,8 @@ def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> O
     if any(database_node(deployment, machine).is_ready() for machine in machines):
         return Outcome(what=what, change="unchanged")
     initial = deployment.plan.members[0]
-    in_region = [machine for machine in machines if machine.node.region == initial.region]
-    first = next(one for one in in_region if database_node(deployment, one).host == initial.host)
+    there = in_region(machines, initial.region)
+    first = next(one for one in there if database_node(deployment, one).host == initial.host)
     try:
         run_cockroach(deployment, first, "init", timeout_s=INITIALISE_TIMEOUT_S)
     except (HostFailed, KubernetesRefused) as exc:

@@ -1,5 +1,6 @@
 """A node's machine and what it is made of: public address, network interface, disk, virtual machine."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from blocks.logger import logger
@@ -95,6 +96,11 @@ def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Nod
         begun = operations(deployment, resource.type).begin_start(*resource.path, **to_log())
         finish(begun, node.name, BOOT_TIMEOUT_S)
     return _machine(deployment, region, node, found, "updated")
+
+
+def in_region(machines: Iterable[Machine], region: str) -> list[Machine]:
+    """Give the machines that stand in a region."""
+    return [machine for machine in machines if machine.node.region == region]
 
 
 def read_machine(deployment: Deployment, node: Node) -> Machine:

@@ -76,7 +76,7 @@ def _at_certificate(
     deployment: Deployment, purpose: Purpose, host: Session, address: str, label: str
 ) -> Finding:
     """Look at the certificate that clients are shown."""
-    authority = deployment.certificates().authority().certificate
+    authority = deployment.certificates().ca_certificate
     try:
         where = {"address": address, "port": POOLER_PORT}
         shown = host.program("read_served_certificate", where)["certificate"]

@@ -93,7 +93,7 @@ def _texts(
     found = cluster.read_secret(pooler.name, names.namespace(region.name))
     pair = certificates.in_secret(found, block, {CERTIFICATE: purpose}, where=f"poolers of {region.name}")
     backend = poolers.in_pods(deployment.plan, region, deployment.passwords())
-    return {**pooler.files(backend), AUTHORITY: block.authority().certificate, **pair}
+    return {**pooler.files(backend), AUTHORITY: block.ca_certificate, **pair}
 
 
 def read_pods(cluster: Kubernetes, region: RegionPlan, pooler: Pooler) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from roachmesh.pooler_test import CLIENTS, Storm, Use, as_markdown, faults
 from tasks.deployment import Deployment
 from tasks.engine import always, once
 from tasks.hosts import session
-from tasks.machines import Machine
+from tasks.machines import Machine, in_region
 from tasks.sql import TABLE, connect
 from tasks.wait import wait_until
 
@@ -44,8 +44,7 @@ def write_through_pooler(deployment: Deployment, machine: Machine, machines: Seq
         DatabaseFailed: it does not serve within 30 s.
     """
     region = machine.node.region
-    here = [one for one in machines if one.node.region == region]
-    (use,) = _use(deployment, machine, {region: here})
+    (use,) = _use(deployment, machine, {region: in_region(machines, region)})
     if use.problem:
         raise DatabaseFailed(f"the pooler does not serve: {use.problem}", where=region)
     return region
@@ -54,10 +53,7 @@ def write_through_pooler(deployment: Deployment, machine: Machine, machines: Seq
 @always("use all poolers from {machine.node.region}")
 def use_poolers(deployment: Deployment, machine: Machine, machines: Sequence[Machine]) -> list[Use]:
     """Use the poolers of all regions from a machine of one; what fails is tried again for 30 s."""
-    by_region = {
-        region.name: [one for one in machines if one.node.region == region.name]
-        for region in deployment.plan.regions
-    }
+    by_region = {region.name: in_region(machines, region.name) for region in deployment.plan.regions}
     return _use(deployment, machine, by_region)
 
 

@@ -97,7 +97,7 @@ def _files(
     purpose = poolers.purpose(plan, plan.region_of(machine.node), public)
     wanted = {f"{pooler.directory}/{CERTIFICATE}": purpose}
     yield poolers.drop_in_path(pooler), pooler.drop_in, "0644", "root"
-    yield f"{pooler.directory}/{AUTHORITY}", block.authority().certificate, "0644", OWNER
+    yield f"{pooler.directory}/{AUTHORITY}", block.ca_certificate, "0644", OWNER
     yield from certificates.on_machine(host, block, wanted, OWNER)
     texts = pooler.files(poolers.on_machine(plan, machine.node, deployment.passwords()))
     for name, text in texts.items():

@@ -1,6 +1,5 @@
 """The application: CockroachDB's MovR workload as a service or in a pod, or an image of the user's."""
 
-from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
@@ -126,13 +125,7 @@ def _secret(plan: Plan, region: RegionPlan, password: str, ca: str) -> Object:
         "password": password,
         "ca.crt": ca,
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": _metadata(region),
-        "type": "Opaque",
-        "data": {name: b64encode(text.encode()).decode() for name, text in texts.items()},
-    }
+    return kubernetes.secret(_metadata(region), texts)
 
 
 def _deployment(plan: Plan, region: RegionPlan, secret: Object) -> Object:

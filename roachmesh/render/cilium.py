@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from roachmesh.certificates import KeyPair
 from roachmesh.plan import Plan, RegionPlan
+from roachmesh.render import kubernetes
 from roachmesh.security_rules import MESH_PORT
 
 NAMESPACE = "kube-system"
@@ -176,13 +177,9 @@ def objects(
     Source: "Using Helm", k3s documentation; pkg/controllers/chart/chart.go of k3s-io/helm-controller.
     """
     ca = {"cert": _encoded(authority.certificate), "key": _encoded(authority.key)}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": CA_SECRET, "namespace": NAMESPACE},
-        "type": "Opaque",
-        "data": {CA_VALUES: _encoded(yaml.safe_dump({"tls": {"ca": ca}}))},
-    }
+    secret = kubernetes.secret(
+        {"name": CA_SECRET, "namespace": NAMESPACE}, {CA_VALUES: yaml.safe_dump({"tls": {"ca": ca}})}
+    )
     said = values(plan, region).model_dump(mode="json", by_alias=True, exclude_none=True)
     chart = {
         "apiVersion": "helm.cattle.io/v1",

@@ -52,7 +52,7 @@ def objects(
     """
     return [
         namespace(region),
-        _secret(region, certificates),
+        secret(_metadata(region, names.NODE_SECRET), certificates),
         _localities(region),
         _headless_service(region),
         _public_service(region),
@@ -75,13 +75,14 @@ def _metadata(region: RegionPlan, name: str) -> Object:
     return {"name": name, "namespace": names.namespace(region.name), "labels": LABELS}
 
 
-def _secret(region: RegionPlan, certificates: Mapping[str, str]) -> Object:
+def secret(metadata: Object, texts: Mapping[str, str]) -> Object:
+    """Describe a Secret of texts by their names."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(region, names.NODE_SECRET),
+        "metadata": metadata,
         "type": "Opaque",
-        "data": {name: b64encode(text.encode()).decode() for name, text in certificates.items()},
+        "data": {name: b64encode(text.encode()).decode() for name, text in texts.items()},
     }
 
 

@@ -1,12 +1,12 @@
 """The poolers of a k3s region as objects of its Kubernetes API."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 
 from roachmesh import names
 from roachmesh.plan import POOLER_PODS, RegionPlan
 from roachmesh.pooler import Pooler
+from roachmesh.render import kubernetes
 from roachmesh.render.kubernetes import Object
 from roachmesh.security_rules import POOLER_NODE_PORT, POOLER_PORT
 
@@ -58,14 +58,7 @@ def _metadata(region: RegionPlan, pooler: Pooler) -> Object:
 
 
 def _secret(region: RegionPlan, pooler: Pooler, texts: Mapping[str, str]) -> Object:
-    files = {**texts, REVISION: revision(texts)}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": _metadata(region, pooler),
-        "type": "Opaque",
-        "data": {name: b64encode(text.encode()).decode() for name, text in files.items()},
-    }
+    return kubernetes.secret(_metadata(region, pooler), {**texts, REVISION: revision(texts)})
 
 
 def _service(region: RegionPlan, pooler: Pooler) -> Object:

@@ -224,6 +224,16 @@ class Cluster:
         node.issue()
         return node
 
+    def start(self) -> None:
+        """Start every node, initialise through the first, and wait until all take part."""
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            node.wait_listening()
+        self.nodes[0].init()
+        for node in self.nodes:
+            node.wait_ready()
+
     def give_away(self, directory: Path) -> None:
         if USER:
             for path in (directory, *directory.rglob("*")):

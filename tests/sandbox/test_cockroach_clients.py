@@ -47,13 +47,7 @@ server_tls_ca_file = /etc/pgbouncer/ca.crt
 def running() -> Iterator[Cluster]:
     """Two nodes, with a user `app` who owns the database `movr`."""
     with cluster("127.77.15", 2) as made:
-        for node in made.nodes:
-            node.start()
-        for node in made.nodes:
-            node.wait_listening()
-        made.nodes[0].init()
-        for node in made.nodes:
-            node.wait_ready()
+        made.start()
         made.nodes[0].query("CREATE USER app WITH PASSWORD 'right-one'")
         made.nodes[0].query("CREATE DATABASE movr")
         made.nodes[0].query("ALTER DATABASE movr OWNER TO app")

@@ -16,12 +16,7 @@ def running() -> Iterator[Cluster]:
     with cluster("127.77.9", 3) as made:
         for region, node in zip(REGIONS, made.nodes, strict=True):
             node.locality = f"region={region},zone={region}-1"
-            node.start()
-        for node in made.nodes:
-            node.wait_listening()
-        made.nodes[0].init()
-        for node in made.nodes:
-            node.wait_ready()
+        made.start()
         yield made
 
 

@@ -44,10 +44,7 @@ def test_pgpool_ends_a_session_because_the_version_is_none_of_postgresql(
     (tmp_path / "pool_hba.conf").write_text("host all all all scram-sha-256\n")
     with cluster("127.77.16", 1) as made:
         (node,) = made.nodes
-        node.start()
-        node.wait_listening()
-        node.init()
-        node.wait_ready()
+        made.start()
         node.query("CREATE USER app WITH PASSWORD 'right-one'")
         made.authority.issue(tmp_path, "server", "pooler", SERVER, address=ADDRESS)
         conf = CONF.format(

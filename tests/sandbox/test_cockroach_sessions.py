@@ -20,13 +20,7 @@ VERIFIER = (
 def running() -> Iterator[Cluster]:
     """Two nodes, and a user `app` with a password."""
     with cluster("127.77.12", 2) as made:
-        for node in made.nodes:
-            node.start()
-        for node in made.nodes:
-            node.wait_listening()
-        made.nodes[0].init()
-        for node in made.nodes:
-            node.wait_ready()
+        made.start()
         made.nodes[0].query("CREATE USER app WITH PASSWORD 'right-one'")
         yield made
 

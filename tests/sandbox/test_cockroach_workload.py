@@ -30,13 +30,7 @@ TABLES = {
 def node() -> Iterator[Node]:
     """The second of two nodes, with a user `app` who owns an empty database `movr`."""
     with cluster("127.77.10", 2) as made:
-        for one in made.nodes:
-            one.start()
-        for one in made.nodes:
-            one.wait_listening()
-        made.nodes[0].init()
-        for one in made.nodes:
-            one.wait_ready()
+        made.start()
         made.nodes[0].query("CREATE USER app WITH PASSWORD 'right-one'")
         made.nodes[0].query("CREATE DATABASE movr")
         made.nodes[0].query("ALTER DATABASE movr OWNER TO app")

@@ -102,7 +102,11 @@ def etcd(lab: K3sLab, machine: str, *arguments: str) -> str:
 
 
 def test_every_node_has_its_roles_range_and_address(lab: K3sLab, kubectl: Kubectl) -> None:
-    found = nodes(kubectl)
+    def without_taints() -> dict[str, Any]:
+        found = nodes(kubectl)  # each is tainted as not ready until its network is there
+        return {} if any(node["spec"].get("taints") for node in found.values()) else found
+
+    found = kubectl.until(without_taints)
     assert set(found) == {f"host-{machine}" for machine in (*SERVERS, AGENT)}
     for machine in (*SERVERS, AGENT):
         node = found[f"host-{machine}"]
@@ -111,7 +115,6 @@ def test_every_node_has_its_roles_range_and_address(lab: K3sLab, kubectl: Kubect
         assert roles == {f"node-role.kubernetes.io/{role}" for role in wanted}
         assert {"type": "InternalIP", "address": lab.private(machine)} in node["status"]["addresses"]
         assert node["spec"]["podCIDR"].startswith("10.10.")
-        assert not node["spec"].get("taints")
     assert len({node["spec"]["podCIDR"] for node in found.values()}) == 4
 
 
