@@ -1,4 +1,4 @@
-"""The terminal's door: `roachmesh plan|deploy|resume|status|verify|destroy|ssh|sql|kubeconfig|credentials`.
+"""The terminal's door: `roachmesh VERB`, from `plan` and `deploy` to `sweep` and `kubeconfig`.
 
 Prefect and Azure's SDK take seconds to import: a command imports them once what it was given is sound,
 so that help, completion and mistakes are quick.
@@ -15,6 +15,7 @@ import typer
 from roachmesh.errors import InvalidTopology, NotConfirmed, RoachmeshError
 
 if TYPE_CHECKING:
+    from blocks import AzureCredentials
     from roachmesh.plan import Node, Plan
     from roachmesh.topology import Topology
     from tasks.deployment import Deployment
@@ -196,6 +197,49 @@ def destroy(
     typer.echo(f"{topology.name} is gone.")
 
 
+@app.command(epilog=_examples("sweep", "sweep --yes --credentials-file credentials.json"))
+def sweep(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    credentials: Credentials = "default",
+    credentials_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Without Prefect: a JSON file with the fields of such a block, at least subscription_id.",
+        ),
+    ] = None,
+) -> None:
+    """Show the deployments whose `expires` is over, and delete them, with their data.
+
+    Only what carries our tags is touched. Without Prefect nobody knows whether a run works on one of them,
+    and the secrets in its blocks stay.
+    """
+    given = _read_credentials(credentials_file) if credentials_file else None
+    if given is None:
+        _require_prefect()
+    from tasks import sweep as expiry
+    from tasks.deployment import load_credentials
+
+    subscription = expiry.Subscription(given or load_credentials(credentials))
+    expired = expiry.find_expired(subscription)
+    if not expired:
+        typer.echo("Nothing has expired.")
+        return
+    typer.echo(f"Expired, and nothing brings it back:\n{expiry.report(expired)}")
+    if not yes and not sys.stdin.isatty():
+        raise NotConfirmed("nobody can be asked here.", where="sweep", advice="Write --yes to delete it.")
+    if not yes and typer.prompt("Write yes to delete it") != "yes":
+        raise NotConfirmed("nothing was touched.", where="sweep")
+    if given:
+        for one in expired:
+            typer.echo(f"{expiry.remove_expired(subscription, one)}; its secrets in Prefect stay")
+        return
+    from flows.sweep import sweep as flow
+    from flows.terminal import run
+
+    run(flow, credentials=credentials)
+
+
 @app.command(
     context_settings={"ignore_unknown_options": True},
     epilog=_examples(f"ssh {FILE} eastus/1", f"ssh {FILE} eastus/1 uptime"),
@@ -332,6 +376,25 @@ def _load(topology_file: Path) -> "Topology":
     from roachmesh import topology
 
     return topology.load(topology_file)
+
+
+def _read_credentials(path: Path) -> "AzureCredentials":
+    """Read credentials from a file, which nobody else may read if there is a secret in it."""
+    from pydantic import ValidationError
+
+    from blocks import AzureCredentials
+
+    try:
+        credentials = AzureCredentials.model_validate_json(path.read_text())
+        is_open = credentials.client_secret and path.stat().st_mode & 0o077
+    except OSError as exc:
+        raise typer.BadParameter(f"{path}: {exc.strerror}") from exc
+    except ValidationError as exc:
+        mistakes = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
+        raise typer.BadParameter(f"{path}: {mistakes}") from exc
+    if is_open:
+        raise typer.BadParameter(f"{path} holds a secret that others can read: chmod 600 {path}")
+    return credentials
 
 
 def _plan(topology: "Topology") -> "Plan":

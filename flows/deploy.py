@@ -20,7 +20,7 @@ from roachmesh.plan import Plan, make_plan
 from roachmesh.topology import DEFAULT, Topology
 from tasks.deployment import Deployment
 from tasks.overlap import only_run
-from tasks.preflight import judge_fixed_fields, read_operators
+from tasks.preflight import judge_fixed_fields, read_operators, refuse_expired
 from tasks.report import show_card, show_plan
 from tasks.resource_group import read_resource_group
 from tasks.resume import read_results_key
@@ -54,6 +54,7 @@ def deploy(
         approval: "required" shows on the run's page what would change, and waits there for an answer.
     """
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(topology), credentials=credentials)
+    refuse_expired(deployment)
 
     if approval == "required":
         approve_deployment(deployment)

@@ -41,6 +41,7 @@ LOOKS_BEFORE_CLOSING = 15  # a run that is cancelled ends by itself within secon
 LAST_WORDS_S = 10.0
 # What of a run's page is shown at its end, by flow.
 SHOWN = {
+    "sweep": ("swept",),
     "deploy": ("network-test", "connection-card"),
     "verify": ("network-test", "pooler-test", "pooler-storm", "movr", "drift"),
 }

@@ -27,7 +27,8 @@ class Finding(Model):
     @property
     def deploying_means(self) -> str:
         """Say what a deployment would do about it."""
-        if self.state == "different" and self.type == VIRTUAL_MACHINE:
+        only_tags = all(line.startswith("tags.") for line in self.differences)
+        if self.state == "different" and self.type == VIRTUAL_MACHINE and not only_tags:
             return "nothing: replace this machine"
         return {
             "as planned": "nothing",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Annotated, Any
 
@@ -103,6 +104,14 @@ def _refuse_kept_elsewhere(setting: str) -> str:
     return setting
 
 
+def _refuse_no_date(moment: str) -> str:
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError as exc:
+        raise ValueError(f"{moment} is no time ({exc}); write one such as 2026-12-01T06:00:00Z.") from exc
+    return moment
+
+
 def _refuse_arm64(sku: str) -> str:
     if "arm64" in sku.lower():
         raise ValueError(f"{shown(sku)} is for ARM64 and CockroachDB is installed for x86-64; write 13-gen2.")
@@ -126,6 +135,15 @@ UserName = Annotated[
     StrictStr,
     _sql_name("app"),
     AfterValidator(_refuse_reserved),
+]
+Moment = Annotated[
+    StrictStr,
+    Word(
+        r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+        "a time in UTC, such as 2026-12-01T06:00:00Z",
+        lambda text: text.replace(" ", "T").removesuffix("+00:00").removesuffix("Z") + "Z",
+    ),
+    AfterValidator(_refuse_no_date),
 ]
 SettingName = Annotated[
     StrictStr,

@@ -339,7 +339,8 @@ class Inventory(Model):
 
     @property
     def _tags(self) -> dict[str, str]:
-        return {names.TAG_TOPOLOGY: self.plan.topology}
+        expires = {names.TAG_EXPIRES: self.plan.expires} if self.plan.expires else {}
+        return {names.TAG_TOPOLOGY: self.plan.topology, **expires}
 
 
 def provisioning(node: Node, public_key: str, custom_data: str) -> Body:

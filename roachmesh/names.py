@@ -9,6 +9,7 @@ TAG_TOPOLOGY = "roachmesh-topology"
 TAG_OPERATOR = "roachmesh-operator"
 TAG_HOST_KEY = "roachmesh-host-key"
 TAG_SSH_KEY = "roachmesh-ssh-key"
+TAG_EXPIRES = "roachmesh-expires"
 
 # Tags on a machine: as what it was made.
 TAG_ROLE = "roachmesh-role"

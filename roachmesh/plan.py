@@ -153,11 +153,16 @@ class DatabasePlan(Model):
 
 
 class Plan(Model):
-    """Everything that will exist; `regions` keep the topology's order."""
+    """Everything that will exist; `regions` keep the topology's order.
+
+    Attributes:
+        expires: When all of it may be deleted, in UTC as Azure's tags have it; None for never.
+    """
 
     topology: str
     resource_group: str
     location: str
+    expires: str | None
     regions: tuple[RegionPlan, ...]
     access: Access
     time: Time
@@ -241,6 +246,7 @@ def make_plan(topology: Topology) -> Plan:
         topology=topology.name,
         resource_group=names.resource_group(topology.name),
         location=regions[0].location,
+        expires=topology.expires,
         regions=regions,
         access=topology.access,
         time=topology.time,

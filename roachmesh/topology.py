@@ -37,6 +37,7 @@ from roachmesh.fields import (
     ImageWord,
     K3sRelease,
     Location,
+    Moment,
     Name,
     Network,
     OperatorRange,
@@ -355,6 +356,10 @@ class Topology(Model):
     k3s: K3s = K3s()
     cilium: Cilium = Cilium()
     image: Image = Image()
+    expires: Moment | None = Field(
+        default=None,
+        description="From when on `sweep` deletes it all, such as 2026-12-01T06:00:00Z; never when left out.",
+    )
 
     @model_validator(mode="wrap")
     @classmethod

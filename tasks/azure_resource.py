@@ -1,9 +1,12 @@
 """How one resource of Azure converges: read, compare, write only what differs, wait with a deadline."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.polling import LROPoller
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.network import NetworkManagementClient
+from azure.mgmt.resource.resources import ResourceManagementClient
 
 from blocks.logger import Logger, logger
 from blocks.retries import LOGGER
@@ -35,6 +38,19 @@ OPERATIONS = {
 }
 
 
+class Clients(Protocol):
+    """The SDK's clients for a subscription: a deployment has them, and so has the sweep."""
+
+    def network(self) -> NetworkManagementClient:
+        """Give the one for networks."""
+
+    def compute(self) -> ComputeManagementClient:
+        """Give the one for machines and disks."""
+
+    def resources(self) -> ResourceManagementClient:
+        """Give the one for resource groups."""
+
+
 def ensure(deployment: Deployment, resource: Resource) -> Outcome:
     """Make a resource what the plan says.
 
@@ -60,13 +76,15 @@ def ensure(deployment: Deployment, resource: Resource) -> Outcome:
 def compare(resource: Resource, found: Body) -> list[str]:
     """List what a resource does not say as the plan wants it; empty when there is nothing to write."""
     drift = differences(_with_kept(resource, found), found)
+    if names.TAG_EXPIRES in tags_of(found).keys() - tags_of(resource.body).keys():
+        drift.append(f"tags.{names.TAG_EXPIRES}: {tags_of(found)[names.TAG_EXPIRES]!r}, wanted none")
     return drift if is_sound(found) else [*drift, "its last write failed"]
 
 
-def operations(deployment: Deployment, kind: str) -> Any:
+def operations(clients: Clients, kind: str) -> Any:
     """Give the SDK's operations on a type."""
     client, attribute = OPERATIONS[kind]
-    return getattr(getattr(deployment, client)(), attribute)
+    return getattr(getattr(clients, client)(), attribute)
 
 
 def read(deployment: Deployment, resource: Resource) -> Body | None:
@@ -110,11 +128,9 @@ def write(deployment: Deployment, resource: Resource, body: Body, timeout_s: flo
     return answer
 
 
-def delete(
-    deployment: Deployment, kind: str, path: tuple[str, ...], timeout_s: float = WRITE_TIMEOUT_S
-) -> None:
+def delete(clients: Clients, kind: str, path: tuple[str, ...], timeout_s: float = WRITE_TIMEOUT_S) -> None:
     """Delete a resource of a type and wait until it is gone."""
-    group = operations(deployment, kind)
+    group = operations(clients, kind)
     begin = getattr(group, "begin_delete", None) or group.delete
     with azure_errors(path[-1]):
         begun = begin(*path, **to_log())
@@ -179,8 +195,12 @@ def carries_tag(deployment: Deployment, found: Body) -> bool:
 
 
 def _owner(found: Body) -> str | None:
-    owner: str | None = (found.get("tags") or {}).get(names.TAG_TOPOLOGY)
-    return owner
+    return tags_of(found).get(names.TAG_TOPOLOGY)
+
+
+def tags_of(body: Body) -> dict[str, str]:
+    """Give what something that was read, or is wanted, has of tags."""
+    return body.get("tags") or {}
 
 
 def _require_tag(deployment: Deployment, found: Body, where: str) -> None:
@@ -192,11 +212,17 @@ def _require_tag(deployment: Deployment, found: Body, where: str) -> None:
         )
 
 
+def kept_tags(resource: Resource, found: Body) -> dict[str, str]:
+    """Give the wanted tags and those that others, or the machine's making, put there; no expiry of old."""
+    kept = {name: value for name, value in tags_of(found).items() if name != names.TAG_EXPIRES}
+    return {**kept, **tags_of(resource.body)}
+
+
 def _with_kept(resource: Resource, found: Body) -> Body:
     """Add what others put there and may stay, since a PUT replaces everything: tags, items of lists."""
     body = dict(resource.body)
     if "tags" in body:
-        body["tags"] = {**(found.get("tags") or {}), **body["tags"]}
+        body["tags"] = kept_tags(resource, found)
     properties = dict(body.get("properties", {}))
     for key in resource.keep:
         wanted = properties.get(key, [])

@@ -1,7 +1,5 @@
 """Everything that destroying a topology takes away."""
 
-from collections import Counter
-
 from prefect.artifacts import create_markdown_artifact
 
 from blocks.logger import logger
@@ -9,8 +7,9 @@ from roachmesh.plan import Plan
 from tasks.deployment import Deployment, has_block
 from tasks.engine import always
 from tasks.keys import SECRETS
+from tasks.removal import describe
 from tasks.report import show_once
-from tasks.resource_group import is_ours, list_resources, read_resource_group
+from tasks.resource_group import read_resource_group
 
 
 @always("what will go")
@@ -36,13 +35,7 @@ def list_belongings(plan: Plan, credentials: str) -> list[str]:
     deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
     lines = []
     if read_resource_group.fn(deployment) is not None:
-        resources = list_resources(deployment)
-        ours = [resource for resource in resources if is_ours(deployment, resource, resources)]
-        counts = Counter(resource["type"].rpartition("/")[2] for resource in ours)
-        strangers = len(resources) - len(ours)
-        stays = f" (stays: {strangers} resources in it are not ours)" if strangers else ""
-        lines = [f"resource group {deployment.resource_group}{stays}"]
-        lines += [f"  {count:4} {kind}" for kind, count in sorted(counts.items())]
+        lines = describe(deployment, plan.topology, deployment.resource_group)
     name = plan.topology
     lines += [f"block {kind.get_block_type_slug()}/{name}" for kind in SECRETS if has_block(kind, name)]
     return lines

@@ -20,8 +20,9 @@ from tasks.k3s import read_pod_routes
 from tasks.machines import power_state
 from tasks.pooler_drift import survey_poolers
 from tasks.preflight import judge_fixed_fields, read_operators
+from tasks.removal import list_resources
 from tasks.report import show_once
-from tasks.resource_group import list_resources, read_resource_group
+from tasks.resource_group import read_resource_group
 
 READERS = 16
 
@@ -107,7 +108,7 @@ def survey_all(deployment: Deployment) -> list[Finding]:
     if findings[0].state == "missing":  # the resource group
         return findings
     ids = {resource.id.lower() for resource in planned}
-    resources = list_resources(deployment)
+    resources = list_resources(deployment, deployment.resource_group)
     return findings + [
         Finding(label=f"{LABELS[one['type']]} {one['name']}", type=one["type"], state="not planned")
         for one in resources

@@ -102,6 +102,11 @@ def ensure_kubernetes_secrets(deployment: Deployment) -> Outcome:
 @always("forget the secrets of {deployment.plan.topology}")
 def delete_keys(deployment: Deployment) -> None:
     """Delete a topology's SSH key, its authorities, its passwords, and what opens its clusters."""
+    forget(deployment.plan.topology)
+
+
+def forget(topology: str) -> None:
+    """Delete the blocks with a topology's secrets."""
     for kind in SECRETS:
-        if has_block(kind, deployment.plan.topology):
-            kind.delete(deployment.plan.topology)
+        if has_block(kind, topology):
+            kind.delete(topology)

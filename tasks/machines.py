@@ -15,6 +15,7 @@ from tasks.azure_resource import (
     ensure,
     finish,
     is_sound,
+    kept_tags,
     operations,
     read,
     read_settled,
@@ -68,8 +69,8 @@ def ensure_data_disk(deployment: Deployment, region: RegionPlan, node: Node) -> 
 def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Node) -> Machine:
     """Make a node's machine and have it running.
 
-    A machine that exists is never written again, since Azure refuses most changes and the rest
-    would restart it: it is compared, and started when it stands still or was not made to the end.
+    A machine that exists is never written again, its tags left out, since Azure refuses most changes and
+    the rest would restart it: it is compared, and started when it stands still or was not made to the end.
 
     Raises:
         ReplaceMachine: it differs in what cannot be changed.
@@ -80,7 +81,7 @@ def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Nod
     if found is None:
         return _create(deployment, region, node, resource)
     require_ours(deployment, found, resource)
-    differing = drift.differences(resource.body, found)
+    differing = drift.differences({**resource.body, "tags": {}}, found)
     if differing:
         raise ReplaceMachine(
             f"the machine differs from the plan: {'; '.join(differing)}.",
@@ -88,14 +89,24 @@ def ensure_virtual_machine(deployment: Deployment, region: RegionPlan, node: Nod
             advice="Change the topology back; or delete this machine and deploy again, its data disk stays. "
             "A `size` can also be changed in place: `az vm resize`, one machine after the other.",
         )
+    tags = kept_tags(resource, found)
+    if tags != found["tags"]:
+        _tag(deployment, resource, tags)
     state = power_state(found) if is_sound(found) else "broken off in the making"
     if state == "running":
-        return _machine(deployment, region, node, found, "unchanged")
+        return _machine(deployment, region, node, found, "unchanged" if tags == found["tags"] else "updated")
     logger().info("it is %s: starting it", state)
     with azure_errors(node.name):
         begun = operations(deployment, resource.type).begin_start(*resource.path, **to_log())
         finish(begun, node.name, BOOT_TIMEOUT_S)
     return _machine(deployment, region, node, found, "updated")
+
+
+def _tag(deployment: Deployment, resource: Resource, tags: dict[str, str]) -> None:
+    """Change a machine's tags, and nothing else of it."""
+    with azure_errors(resource.label):
+        begun = operations(deployment, resource.type).begin_update(*resource.path, {"tags": tags}, **to_log())
+        finish(begun, resource.label)
 
 
 def in_region(machines: Iterable[Machine], region: str) -> list[Machine]:

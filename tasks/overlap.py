@@ -46,8 +46,19 @@ def only_run(deployment: Deployment, last_words: Callable[[], object]) -> Iterat
     Raises:
         AlreadyRunning: another run holds it, and lives.
     """
-    with Lifeline(deployment, last_words), get_client(sync_client=True) as client:
-        lock = _Lock(client, deployment)
+    with Lifeline(deployment, last_words), topology_lock(deployment.credentials, deployment.plan.topology):
+        yield
+
+
+@contextmanager
+def topology_lock(credentials: str, topology: str) -> Iterator[None]:
+    """Hold a topology's lock without a lifeline.
+
+    Raises:
+        AlreadyRunning: another run holds it, and lives.
+    """
+    with get_client(sync_client=True) as client:
+        lock = _Lock(client, load_credentials(credentials).subscription_id, topology)
         taken = lock.take()
         try:
             yield
@@ -60,10 +71,9 @@ def only_run(deployment: Deployment, last_words: Callable[[], object]) -> Iterat
 class _Lock:
     """A variable that only one can create, and that is removed by its id: never another's in its place."""
 
-    def __init__(self, client: SyncPrefectClient, deployment: Deployment) -> None:
+    def __init__(self, client: SyncPrefectClient, subscription: str, topology: str) -> None:
         self._client = client
-        self._topology = deployment.plan.topology
-        subscription = load_credentials(deployment.credentials).subscription_id
+        self._topology = topology
         self._name = f"roachmesh-{subscription}-{self._topology}"
         self._me = Holder(run=UUID(flow_run.id), process=this_process())
         self._ended_since: dict[UUID, float] = {}

@@ -1,5 +1,6 @@
 """What is looked at before anything is changed."""
 
+from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 import requests
@@ -29,6 +30,19 @@ def read_operators(deployment: Deployment, existing: ResourceGroup | None) -> tu
     if existing and existing.operators:
         return existing.operators
     return (IPv4Network(_own_public_address(deployment)),)
+
+
+def refuse_expired(deployment: Deployment) -> None:
+    """Let nothing be made that `sweep` would delete at once.
+
+    Raises:
+        InvalidTopology: its time is over.
+    """
+    expires = deployment.plan.expires
+    if expires and datetime.fromisoformat(expires) < datetime.now(UTC):
+        raise InvalidTopology(
+            f"expires: {expires} is over.", advice="Write a later time, or leave the field out."
+        )
 
 
 @always("fields that are fixed")

@@ -68,6 +68,7 @@ FULL: dict[str, Any] = {
     "k3s": {"version": "v1.36.4+k3s1"},
     "cilium": {"version": "1.20.5"},
     "image": {"publisher": "Debian", "offer": "debian-13", "sku": "13-gen2", "version": "latest"},
+    "expires": "2026-12-01T06:00:00Z",
 }
 ATTACKS = [
     "{}\n",

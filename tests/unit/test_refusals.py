@@ -12,9 +12,9 @@ from roachmesh.topology import Topology
 
 # fmt: off
 WHOLE = [
-    ("", "1:1: topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image."),
-    ("- eastus", "1:1: topology: a list is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image."),
-    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image."),
+    ("", "1:1: topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image, expires."),
+    ("- eastus", "1:1: topology: a list is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image, expires."),
+    ("three regions, please", "1:1: topology: 'three regions, please' is no mapping; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image, expires."),
     ("name: a\n---\nname: b", "2:1: a second document begins here; write one topology per file."),
     ("regions:", "1:9: regions: is empty; write one, each item after `- `."),
     ("regions: {eastus: 3}", "1:10: regions: a mapping is no list; write one, each item after `- `."),
@@ -34,7 +34,7 @@ WHOLE = [
     ("name: &a b", "1:7: aliases and anchors (* and &) are refused; write the value out."),
     ("name: !!str b", "1:7: the tag 'tag:yaml.org,2002:str' is refused; write plain values."),
     ("? [a]\n: b", "1:3: a key is a single word; this is a list or mapping."),
-    ("<<: {name: a}", "1:1: '<<': there is no such key; write one of name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image."),
+    ("<<: {name: a}", "1:1: '<<': there is no such key; write one of name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image, expires."),
     ("name: [unclosed\nregions: ]]", "2:8: this is not YAML: did not find expected ',' or ']' while parsing a flow sequence from line 1; mind colons, quotes, brackets and indentation up to here."),
     ("name: a\n\tregions: 1", "2:1: this is not YAML: a tab; indent with spaces."),
     ("name: a: b", "1:8: this is not YAML: mapping values are not allowed in this context; mind colons, quotes, brackets and indentation up to here."),
@@ -348,7 +348,7 @@ def test_of_many_mistakes_the_first_twenty_are_told(path: Path) -> None:
         ({"image": {"sku": ["a"]}}, "image.sku: a list is no text; write a word, or leave the key out."),
         (
             None,
-            "topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image.",
+            "topology: is empty; write `key: value` on lines of their own, the keys being name, regions, access, time, cockroachdb, database, pooler, application, k3s, cilium, image, expires.",
         ),
         ({1: 2}, "[1]: Keys should be strings"),
     ],

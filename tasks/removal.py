@@ -1,0 +1,87 @@
+"""What is a topology's in a resource group, and how it goes: only what carries our tag."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from blocks.logger import logger
+from roachmesh import names
+from roachmesh.inventory import RESOURCE_GROUP, VIRTUAL_MACHINE, Body
+from tasks.azure_errors import azure_errors
+from tasks.azure_resource import OPERATIONS, Clients, delete, tags_of
+
+DELETE_TIMEOUT_S = 1800.0
+# What says of a group that it has machines of ours, or will go with them.
+MARKS = (names.TAG_SSH_KEY, names.TAG_EXPIRES)
+
+
+def list_resources(clients: Clients, group: str) -> list[Body]:
+    """List what is in a resource group, in the wire's words."""
+    with azure_errors(group):
+        listed = clients.resources().resources.list_by_resource_group(group)
+        return [resource.as_dict() for resource in listed]
+
+
+def is_ours(topology: str, resource: Body, all_resources: Sequence[Body]) -> bool:
+    """Tell what carries a topology's tag; a machine's system disk is made by Azure and counts as its."""
+    owner_id = resource.get("managedBy", "").lower()
+    owners = [
+        one for one in all_resources if one["type"] == VIRTUAL_MACHINE and one["id"].lower() == owner_id
+    ]
+    return tags_of(owners[0] if owners else resource).get(names.TAG_TOPOLOGY) == topology
+
+
+def describe(clients: Clients, topology: str, group: str) -> list[str]:
+    """Say what of a topology is in its resource group, a line for the group and one for each type."""
+    resources = list_resources(clients, group)
+    ours = [resource for resource in resources if is_ours(topology, resource, resources)]
+    counts = Counter(resource["type"].rpartition("/")[2] for resource in ours)
+    strangers = len(resources) - len(ours)
+    stays = f" (stays: {strangers} resources in it are not ours)" if strangers else ""
+    return [
+        f"resource group {group}{stays}",
+        *(f"  {count:4} {kind}" for kind, count in sorted(counts.items())),
+    ]
+
+
+def remove(clients: Clients, topology: str, group: Body) -> int:
+    """Delete everything of a topology in its resource group; returns how many resources went.
+
+    The group goes as a whole if all that is in it is ours. Otherwise ours go one by one, and it stays.
+
+    Raises:
+        AzureRefused: something of somebody else's still uses something of ours.
+    """
+    name = group["name"]
+    resources = list_resources(clients, name)
+    ours = [resource for resource in resources if is_ours(topology, resource, resources)]
+    if len(ours) < len(resources):
+        logger().warning("%s stays: %d resources in it are not ours", name, len(resources) - len(ours))
+        _delete_one_by_one(clients, name, ours)
+        _unmark(clients, group)
+        return len(ours)
+    delete(clients, RESOURCE_GROUP, (name,), DELETE_TIMEOUT_S)
+    return len(resources)
+
+
+def _delete_one_by_one(clients: Clients, group: str, resources: Sequence[Body]) -> None:
+    """Delete what nothing else uses any more first: types in the reverse order of their making.
+
+    Machines take their system disks with them.
+    """
+    for kind in reversed(OPERATIONS):
+        paths = [
+            (group, resource["name"])
+            for resource in resources
+            if resource["type"].lower() == kind.lower() and not resource["name"].startswith(names.os_disk(""))
+        ]
+        with ThreadPoolExecutor() as workers:
+            list(workers.map(lambda path, kind=kind: delete(clients, kind, path, DELETE_TIMEOUT_S), paths))
+
+
+def _unmark(clients: Clients, group: Body) -> None:
+    """Take the key's name and the expiry off a group that stays: nothing is left that either is about."""
+    tags = {name: value for name, value in group["tags"].items() if name not in MARKS}
+    body = {"location": group["location"], "tags": tags}
+    with azure_errors(group["name"]):
+        clients.resources().resource_groups.create_or_update(group["name"], body)
