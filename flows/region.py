@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.transactions import CommitMode, transaction
 
+from blocks.logger import named
 from flows.parallel import Parallel, for_each
 from roachmesh.inventory import PodRoute
 from roachmesh.outcome import Outcome
@@ -52,7 +53,7 @@ def deploy_regions(deployment: Deployment) -> list[DeployedRegion]:
     return for_each(deployment.plan.regions, start_region, deployment)
 
 
-@task(task_run_name="region {region.name}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name=named("region {region.name}"), cache_policy=NO_CACHE, persist_result=False)
 def start_region(deployment: Deployment, region: RegionPlan) -> DeployedRegion:
     """Run a region's subflow, so that its finished tasks are remembered although the region fails.
 

@@ -1,7 +1,6 @@
 """What there is compared with the plan: what is missing, what differs, what is somebody else's."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from prefect.artifacts import create_markdown_artifact
 
@@ -23,8 +22,7 @@ from tasks.preflight import judge_fixed_fields, read_operators
 from tasks.removal import list_resources
 from tasks.report import show_once
 from tasks.resource_group import read_resource_group
-
-READERS = 16
+from tasks.threads import ask_all
 
 
 @always("compare with the plan")
@@ -143,8 +141,7 @@ def _survey_routes(deployment: Deployment) -> list[Finding]:
 
 def survey(deployment: Deployment, resources: Iterable[Resource]) -> list[Finding]:
     """Compare resources with what Azure has, without changing anything."""
-    with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(lambda resource: _look(deployment, resource), resources))
+    return ask_all(lambda resource: _look(deployment, resource), resources)
 
 
 def _look(deployment: Deployment, resource: Resource) -> Finding:

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.utilities.hashing import hash_objects
 
+from blocks.logger import named
 from roachmesh.errors import NotReadyYet, Transient
 from tasks.results import EncryptedSerializer
 
@@ -48,7 +49,7 @@ def once(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         run_name: Names the instance on the run page; `{region.name}` and the like are filled in.
     """
     return task(
-        task_run_name=run_name,
+        task_run_name=named(run_name),
         cache_policy=OncePerDeployment(),
         persist_result=True,
         result_serializer=EncryptedSerializer(),
@@ -62,7 +63,7 @@ def once(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 def always(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a task that every run does anew: it reads, judges, or touches what a result would outlive."""
     return task(
-        task_run_name=run_name,
+        task_run_name=named(run_name),
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=len(RETRY_DELAYS_S),

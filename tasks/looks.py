@@ -1,22 +1,20 @@
 """Look at many things at once, on machines and in clusters, and say of each how it differs from the plan."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from roachmesh.drift import Finding, differences
 from roachmesh.errors import RoachmeshError
 from tasks.kubernetes import Body, Kubernetes
 from tasks.sessions import Session
+from tasks.threads import ask_all
 
-READERS = 16
 Look = Callable[[], Iterable[Finding]]
 
 
 def look_at_all(looks: Sequence[tuple[str, Look]]) -> list[Finding]:
     """Look at everything; that something cannot be looked at is a finding too, by the name given for it."""
-    with ThreadPoolExecutor(READERS) as readers:
-        return [finding for findings in readers.map(_look, looks) for finding in findings]
+    return [finding for findings in ask_all(_look, looks) for finding in findings]
 
 
 def _look(one: tuple[str, Look]) -> list[Finding]:

@@ -1,7 +1,6 @@
 """Runs in Prefect: which belong together, whether one's process still lives, and how one is closed."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from prefect.states import Crashed
 
 from roachmesh.errors import AlreadyRunning
 from tasks.processes import is_there, this_process
+from tasks.threads import ask_all
 
 UNFINISHED = [kind for kind in StateType if kind not in TERMINAL_STATES]
 UNDER_WAY = [StateType.RUNNING, StateType.CANCELLING]
@@ -32,7 +32,6 @@ UNDER_WAY = [StateType.RUNNING, StateType.CANCELLING]
 ATTEMPT, PROCESS, HEARD_OF = "roachmesh.attempt", "roachmesh.process", "roachmesh.heard-of"
 SILENT = timedelta(minutes=2)
 BEGINNING = timedelta(seconds=15)  # from a run's start to its process' introduction
-SIDE_BY_SIDE = 8
 GONE: State[Any] = Crashed(message="Its process is gone.")
 
 
@@ -136,5 +135,4 @@ def _close_tasks(client: SyncPrefectClient, flow_run_ids: list[UUID], state: Sta
     close_one = partial(client.set_task_run_state, state=state, force=True)
     # A page at a time; those that are closed are not on the next one.
     while found := client.read_task_runs(flow_run_filter=of_runs, task_run_filter=unfinished):
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as workers:
-            list(workers.map(close_one, [task_run.id for task_run in found]))
+        ask_all(close_one, [task_run.id for task_run in found])

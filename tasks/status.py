@@ -4,7 +4,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
@@ -26,9 +25,9 @@ from tasks.machines import Machine, power_state, read_machine
 from tasks.mesh import disconnected
 from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
+from tasks.threads import ask_all
 
 ANSWER_TIMEOUT_S = 30
-READERS = 16
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -54,8 +53,7 @@ def find_deployment(plan: Plan, credentials: str) -> Deployment:
 
 def read_nodes(deployment: Deployment) -> list[tuple[NodeStatus, Machine | None]]:
     """Ask Azure for every planned node's machine; None where nothing runs that could be reached."""
-    with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(lambda node: _read_node(deployment, node), deployment.plan.nodes))
+    return ask_all(lambda node: _read_node(deployment, node), deployment.plan.nodes)
 
 
 def _read_node(deployment: Deployment, node: Node) -> tuple[NodeStatus, Machine | None]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,14 +21,20 @@ from prefect.flow_engine import run_flow
 
 from blocks.logger import logger
 from blocks.retries import SpokenRetries
+from roachmesh.plan import Node, RegionPlan, make_plan
+from roachmesh.topology import parse
 from tasks.azure_resource import to_log
 from tasks.engine import always
+from tasks.runs import family
+from tasks.threads import ask_all
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
 SECRET = "hush"
 OPERATION = f"https://azure.example/operations/1?t={SECRET}&api-version=2024-01-01"
 DONE: dict[str, Any] = {"name": "vnet", "properties": {"provisioningState": "Succeeded"}}
+NODE = make_plan(parse({"regions": [{"platform": "vm", "name": "eastus"}]})).nodes[0]
+ABOUT = "region=eastus node=eastus/1 VM crdb-eastus-1: "
 Answer = tuple[int, dict[str, str], dict[str, Any]] | Exception
 
 
@@ -76,20 +83,30 @@ def network(azure: Azure) -> NetworkManagementClient:
 
 
 def logged(work: Callable[[], object]) -> list[str]:
-    """Run something in a task about one node; gives the lines of the run's log that are ours."""
+    """Run something in a task about one node; gives what it said of the node, without Prefect's own lines."""
+    lines = log_of(work)
+    assert [line for line in lines if "Finished" in line] == [
+        f"{ABOUT}Finished in state Completed()",
+        "Finished in state Completed()",  # of the whole run
+    ]
+    return [line.removeprefix(ABOUT) for line in lines if line.startswith(ABOUT) and "Finished" not in line]
 
-    @always("VM {name}")
-    def about(name: str) -> None:
+
+def log_of(work: Callable[[], object]) -> list[str]:
+    """Run something in a task about one node; gives the run's log."""
+
+    @always("VM {node.name}")
+    def about(node: Node) -> None:
         work()
 
     @flow
     def whole() -> None:
-        about("crdb-eastus-1")
+        about(NODE, return_state=True)
 
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(whole)
         run_flow(whole, flow_run=run)
-        return [line for line in lines(client, run.id) if line.startswith("VM crdb-eastus-1")]
+        return list(lines(client, run.id))
 
 
 def lines(client: Any, run_id: UUID) -> Iterator[str]:
@@ -97,14 +114,55 @@ def lines(client: Any, run_id: UUID) -> Iterator[str]:
     of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
     for _ in range(100):
         found = [log.message for log in client.read_logs(log_filter=of_run, limit=200)]
-        if sum("Finished in state" in line for line in found) == 2:  # the task, and the flow
+        if any(re.match(r"(region=\w+ )?Finished in state", line) for line in found):  # the flow's own
             return iter(found)
         time.sleep(0.1)
     raise AssertionError(found)
 
 
-def test_every_line_says_which_instance_it_is_about() -> None:
-    assert logged(lambda: logger().info("placed %s", "a file")) == ["VM crdb-eastus-1: placed a file"]
+def test_every_line_says_which_node_it_is_about() -> None:
+    assert logged(lambda: logger().info("placed %s", "a file")) == ["placed a file"]
+
+
+def test_lines_of_threads_say_so_too() -> None:
+    assert logged(lambda: ask_all(lambda what: logger().info("placed 100 %%, %s", what), ["a file"])) == [
+        "placed 100 %, a file"
+    ]
+
+
+def test_prefects_line_on_a_failure_says_so_too() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("nothing is left")
+
+    [line] = [line for line in log_of(fail) if "nothing is left" in line]
+
+    assert line.startswith(f"{ABOUT}Finished in state Failed(")
+
+
+def test_lines_of_a_region_and_of_what_joins_two_name_every_region() -> None:
+    plan = make_plan(parse({"regions": [{"platform": "vm", "name": name} for name in ("eastus", "westus")]}))
+
+    @always("peering {left.name} <-> {right.name}")
+    def join(left: RegionPlan, right: RegionPlan) -> None:
+        logger().info("joined")
+
+    @flow
+    def within(region: RegionPlan) -> None:
+        logger().info("begun")
+
+    @flow
+    def whole() -> None:
+        within(plan.regions[1])
+        join(*plan.regions)
+
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(whole)
+        run_flow(whole, flow_run=run)
+        said = [line for one in family(client, run.id) for line in lines(client, one.id)]
+
+    assert "region=westus begun" in said
+    assert "region=westus Finished in state Completed()" in said
+    assert "region=eastus region=westus peering eastus <-> westus: joined" in said
 
 
 def test_throttling_is_said_with_reason_and_wait_and_without_secrets() -> None:
@@ -116,7 +174,7 @@ def test_throttling_is_said_with_reason_and_wait_and_without_secrets() -> None:
         said = logged(lambda: client.virtual_networks.get("group", "vnet"))
 
     assert said == [
-        "VM crdb-eastus-1: Azure: GET https://azure.example/subscriptions/subscription/resourceGroups/group/"
+        "Azure: GET https://azure.example/subscriptions/subscription/resourceGroups/group/"
         "providers/Microsoft.Network/virtualNetworks/vnet: 429 Too Many Requests; trying again in 1 s"
     ]
 
@@ -146,7 +204,7 @@ def test_an_operation_polled_in_another_thread_speaks_in_the_same_log() -> None:
         )
 
     assert len(threads) == 2
-    assert said == ["VM crdb-eastus-1: Azure: GET https://azure.example/operations/1: 503; trying again"]
+    assert said == ["Azure: GET https://azure.example/operations/1: 503; trying again"]
 
 
 def test_a_lost_connection_is_said_without_the_address_query() -> None:
