@@ -119,7 +119,7 @@ class AzureCredentials(Block):
         """Make a management client, such as `NetworkManagementClient`.
 
         It honours `Retry-After` for as long as Azure asks for patience and says so in the log, keeps the
-        writes of this process below Azure's refill rate, and polls considerately where Azure names no pace.
+        writes below Azure's refill rate, and polls considerately where Azure names no pace.
         """
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
@@ -133,7 +133,7 @@ class AzureCredentials(Block):
             "base_url": self.arm_endpoint,
             "credential_scopes": [TOKEN_SCOPE],
             "transport": transport,
-            "per_retry_policies": [WriteBudget()],
+            "per_retry_policies": [WriteBudget(self.subscription_id)],
             "retry_policy": SpokenRetries(retry_total=RETRIES, retry_status=RETRIES, timeout=PATIENCE_S),
             "polling_interval": 5,
         }

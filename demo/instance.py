@@ -32,6 +32,11 @@ class Instance:
         return self.directory / "prefect"
 
     @property
+    def results(self) -> Path:
+        """Where runs keep what finished tasks gave, whatever worker they are on."""
+        return self.prefect_home / "storage"
+
+    @property
     def postgres_directory(self) -> Path:
         """The data, the socket and the log of the PostgreSQL that Prefect's server uses."""
         return self.directory / "postgres"

@@ -8,6 +8,7 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.filesystems import LocalFileSystem
 
 from blocks import Artifacts, AzureCredentials
 from demo.prefect_server import PREFECT, WORK_POOL
@@ -29,6 +30,13 @@ def save_blocks(cloud: dict[str, Any]) -> None:
         public_address_url=cloud["public_address_url"],
     ).save("default", overwrite=True)
     Artifacts(**cloud["artifacts"]).save("default", overwrite=True)
+
+
+def share_results(folder: Path) -> None:
+    """Have every worker keep what finished tasks gave in one folder."""
+    block_id: Any = LocalFileSystem(basepath=str(folder)).save("results", overwrite=True)
+    with get_client(sync_client=True) as client:
+        client.update_server_default_result_storage(block_id)
 
 
 def make_work_pool() -> None:

@@ -32,6 +32,7 @@ def up(instance: Instance, topology_file: Path) -> int:
         prefect.result()
         say(started, f"Prefect is up: {instance.ui}")
         register.make_work_pool()
+        register.share_results(instance.results)
         worker = side_by_side.submit(prefect_server.start_worker, instance)
         registered = side_by_side.submit(register.register_deployments)
         register.save_blocks(cloud.result())

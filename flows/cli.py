@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -97,7 +97,13 @@ def plan(
 
 
 @app.command(epilog=_examples(f"deploy {FILE}"))
-def deploy(topology_file: TopologyFile, credentials: Credentials = "default") -> None:
+def deploy(
+    topology_file: TopologyFile,
+    credentials: Credentials = "default",
+    fan_out: Annotated[
+        Literal["threads", "workers"], typer.Option(help="Make regions in this process, or each on a worker.")
+    ] = "threads",
+) -> None:
     """Deploy a topology, or bring what is deployed back to it.
 
     What is already right is left alone; a run that failed or was interrupted is continued by the next.
@@ -107,7 +113,7 @@ def deploy(topology_file: TopologyFile, credentials: Credentials = "default") ->
     from flows.deploy import deploy as flow
     from flows.terminal import run
 
-    run(flow, topology=topology, credentials=credentials)
+    run(flow, topology=topology, credentials=credentials, fan_out=fan_out)
     typer.echo(f"{topology.name} stands. For a SQL shell: roachmesh sql {topology_file}")
 
 

@@ -21,7 +21,7 @@ from tasks.resource_group import delete_resource_group
 TASKS = 3
 
 
-@flow(name="destroy", flow_run_name="destroy {topology.name}")
+@flow(name="destroy", flow_run_name="destroy {topology.name}", persist_result=False)
 def destroy(
     topology: Topology = DEFAULT,
     *,

@@ -1,8 +1,8 @@
-"""One region: its network, its machines, and what runs on them."""
+"""One region: its network, its machines, and what runs on them; in this process, or on a worker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -20,6 +20,7 @@ from tasks.clock import ensure_time_synchronised
 from tasks.cockroachdb import ensure_cockroachdb_installed
 from tasks.deployment import Deployment
 from tasks.dns import ensure_cluster_dns, ensure_names_of_pods, wait_for_cluster_dns
+from tasks.engine import RETRY_DELAYS_S
 from tasks.k3s import (
     ensure_agent,
     ensure_k3s_installed,
@@ -37,7 +38,11 @@ from tasks.machines import (
     wait_until_reachable,
 )
 from tasks.network import ensure_own_routes, ensure_route_table, ensure_security_group, ensure_virtual_network
+from tasks.results import EncryptedSerializer
 from tasks.store import ensure_store_mounted
+from tasks.workers import RegionLifeline, is_lost, require_shared_results, run_on_worker
+
+FanOut = Literal["threads", "workers"]
 
 
 class DeployedRegion(Model):
@@ -48,9 +53,10 @@ class DeployedRegion(Model):
     outcomes: tuple[Outcome, ...]
 
 
-def deploy_regions(deployment: Deployment) -> list[DeployedRegion]:
-    """Deploy all regions at once."""
-    return for_each(deployment.plan.regions, start_region, deployment)
+def deploy_regions(deployment: Deployment, fan_out: FanOut) -> list[DeployedRegion]:
+    """Deploy all regions at once, in threads of this process or each on a worker."""
+    start = start_region if fan_out == "threads" else start_region_on_worker
+    return for_each(deployment.plan.regions, start, deployment)
 
 
 @task(task_run_name=named("region {region.name}"), cache_policy=NO_CACHE, persist_result=False)
@@ -63,6 +69,33 @@ def start_region(deployment: Deployment, region: RegionPlan) -> DeployedRegion:
     """
     with transaction(commit_mode=CommitMode.EAGER):
         return deploy_region(deployment, region)
+
+
+@task(
+    task_run_name="region {region.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=is_lost,
+)
+def start_region_on_worker(deployment: Deployment, region: RegionPlan) -> DeployedRegion:
+    """Have a worker run a region; if that dies, another one, which finds what was finished."""
+    result: DeployedRegion = run_on_worker(deployment, region)
+    return result
+
+
+@flow(
+    name="region",
+    flow_run_name="region {region.name}",
+    persist_result=True,
+    result_serializer=EncryptedSerializer(),
+)
+def deploy_region_on_worker(deployment: Deployment, region: RegionPlan) -> DeployedRegion:
+    """Deploy a region as a run of its own, which a run of `deploy` started and waits for."""
+    with RegionLifeline(deployment, last_words=lambda: None):
+        require_shared_results(f"region {region.name}")
+        return deploy_region.fn(deployment, region)
 
 
 @flow(name="region", flow_run_name="region {region.name}")

@@ -126,7 +126,7 @@ class RunPage(AbstractContextManager["RunPage"]):
 
     @property
     def _count(self) -> int:
-        return sum(self._is_of_now(step) for step in self._ended.values())
+        return sum(self._is_of_now(step) and step.state != StateType.CRASHED for step in self._ended.values())
 
     @property
     def _percent(self) -> float:

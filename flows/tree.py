@@ -51,8 +51,10 @@ class Stage:
 
     @property
     def mark(self) -> Mark:
-        """How it is as a whole."""
+        """How it is as a whole; what a lost worker left is no failure of a region that is done."""
         marks = {MARKS.get(step.state, "waits") for step in self.all}
+        if self.whole and self.whole.state == StateType.COMPLETED and "runs" not in marks:
+            return "done"
         order: tuple[Mark, ...] = ("runs", "failed", "waits", "done")
         return next(mark for mark in order if mark in marks)
 

@@ -31,7 +31,7 @@ def count_tasks(plan: Plan) -> int:
     return 8 + movr + pooled + 2 * len(plan.regions) + 3 * len(plan.nodes) + machines + len(plan.clusters)
 
 
-@flow(name="verify", flow_run_name="verify {topology.name}")
+@flow(name="verify", flow_run_name="verify {topology.name}", persist_result=False)
 def verify(topology: Topology = DEFAULT, credentials: CredentialsName = "default") -> None:
     """Prove that what is deployed is as planned, and works; only rows in a table of its own are written.
 

@@ -7,6 +7,7 @@ RoachmeshError                message, where, advice
 │  ├─ NotApproved             somebody who was asked said no                    exit code 2
 │  ├─ AlreadyRunning          another run changes this topology                 exit code 2
 │  ├─ CannotContinue          the run that is to be continued cannot be         exit code 2
+│  ├─ CannotFanOut            regions cannot run on workers                     exit code 2
 │  ├─ MissingProgram          this computer lacks a program                     exit code 2
 │  ├─ PrefectUnreachable      no Prefect server answers                         exit code 2
 │  ├─ BlockMissing            Prefect has no such block                         exit code 2
@@ -22,6 +23,7 @@ RoachmeshError                message, where, advice
 │  └─ DatabaseFailed          CockroachDB refused                               exit code 40
 └─ Transient                  retrying may help
    ├─ NotReadyYet             a wait ended before what it waited for came true  10, or who was last asked
+   ├─ RegionLost              a region's process on a worker is gone            exit code 1
    ├─ AzureBusy               throttled, locked or unreachable                  exit code 10
    ├─ HostUnreachable         no SSH session                                    exit code 20
    ├─ HostBusy                a machine could not do it now                     exit code 20
@@ -91,6 +93,12 @@ class AlreadyRunning(Permanent):
 
 class CannotContinue(Permanent):
     """There is no such unfinished run."""
+
+    exit_code = 2
+
+
+class CannotFanOut(Permanent):
+    """Regions cannot run on workers."""
 
     exit_code = 2
 
@@ -185,6 +193,10 @@ class NotReadyYet(Transient):
     ) -> None:
         super().__init__(message, where=where, advice=advice)
         self.exit_code = exit_code
+
+
+class RegionLost(Transient):
+    """The process of a region on a worker is gone, or somebody ended its run."""
 
 
 class AzureBusy(Transient):

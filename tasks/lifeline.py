@@ -30,14 +30,17 @@ from tasks.belongings import show_what_exists
 from tasks.deployment import Deployment
 from tasks.runs import (
     GONE,
+    are_at_work,
     close,
     close_children,
     close_what_died,
     introduce,
+    is_alive,
     is_over,
     latest,
     page,
 )
+from tasks.wait import wait_until
 
 FLOWS = ("deploy", "destroy", "verify")
 LOOK_EVERY_S = 2.0
@@ -45,6 +48,7 @@ LOOK_TIMEOUT_S = 10.0
 HEARD_OF_EVERY_S = 20.0
 # Less than what others take for a sign of death: a run that cannot tell that it lives must not go on.
 LOST_S = 90.0
+REGIONS_END_S = 60.0
 INTERRUPTED = 130
 
 # How the process of an ended run goes. A terminal has a picture to take down first.
@@ -90,6 +94,12 @@ class Lifeline(AbstractContextManager["Lifeline"]):
         for dead in close_what_died(client, [run for run in earlier if run.id != self._run.id]):
             logger().warning("%s (%s) claimed to run, but its process is gone", dead.name, page(dead.id))
         close_children(client, [self._run.id])
+        ended = [run.id for run in earlier if run.id == self._run.id or not is_alive(run)]
+        wait_until(
+            lambda: not are_at_work(client, ended),
+            what="an end of the regions that an earlier run had on workers",
+            timeout_s=REGIONS_END_S,
+        )
 
     def _hold(self) -> None:
         answered = time.monotonic()
@@ -116,7 +126,7 @@ class Lifeline(AbstractContextManager["Lifeline"]):
                 run = client.read_flow_run(self._run.id)
             except ObjectNotFound:
                 return True
-            if self._is_ended(run):
+            if self._is_ended(client, run):
                 return True
             if is_over(run):
                 self._contradict(client)
@@ -128,7 +138,7 @@ class Lifeline(AbstractContextManager["Lifeline"]):
         introduce(client, self._run)
         self._heard_of = time.monotonic()
 
-    def _is_ended(self, run: FlowRun) -> bool:
+    def _is_ended(self, client: SyncPrefectClient, run: FlowRun) -> bool:
         """Tell whether somebody ended the run, took this process for dead, or has begun the run anew."""
         if run.run_count != self._run.run_count:
             return True

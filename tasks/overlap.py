@@ -21,11 +21,9 @@ from roachmesh.topology import Model
 from tasks.deployment import Deployment, load_credentials
 from tasks.lifeline import Lifeline
 from tasks.processes import is_there, this_process
-from tasks.runs import close, is_alive, is_over, page
+from tasks.runs import FENCE, close, is_alive, is_over, page
 from tasks.wait import wait_until
 
-# A process elsewhere sees within seconds that its run was ended, and ends itself: see tasks/lifeline.py.
-FENCE_S = 10.0
 PATIENCE_S = 60.0
 
 
@@ -123,7 +121,7 @@ class _Lock:
                 raise _already_running(self._topology, run)
             close(self._client, run.id)
         first_seen = self._ended_since.setdefault(taken.id, time.monotonic())
-        return not is_here and time.monotonic() - first_seen > FENCE_S
+        return not is_here and time.monotonic() - first_seen > FENCE.total_seconds()
 
 
 def _already_running(topology: str, run: FlowRun) -> AlreadyRunning:

@@ -31,6 +31,8 @@ UNDER_WAY = [StateType.RUNNING, StateType.CANCELLING]
 # Labels of a run: which attempt its process makes, which process that is, and when it was last heard of.
 ATTEMPT, PROCESS, HEARD_OF = "roachmesh.attempt", "roachmesh.process", "roachmesh.heard-of"
 SILENT = timedelta(minutes=2)
+# A process elsewhere sees within seconds that its run was ended, and ends itself: see tasks/lifeline.py.
+FENCE = timedelta(seconds=10)
 BEGINNING = timedelta(seconds=15)  # from a run's start to its process' introduction
 GONE: State[Any] = Crashed(message="Its process is gone.")
 
@@ -67,6 +69,23 @@ def is_alive(run: FlowRun) -> bool:
         began = run.state.timestamp if run.state else run.created
         heard_of, patience = began or datetime.now(UTC), BEGINNING
     return not is_over(run) and datetime.now(UTC) - heard_of < patience
+
+
+def are_at_work(client: SyncPrefectClient, flow_run_ids: list[UUID]) -> bool:
+    """Tell whether processes of these runs' regions may still live, although somebody ended their runs."""
+    parents = FlowRunFilterParentFlowRunId(any_=flow_run_ids)
+    regions = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(parent_flow_run_id=parents), sort=FlowRunSort.START_TIME_DESC
+    )
+    return any(_is_at_work(run) for run in regions)
+
+
+def _is_at_work(region: FlowRun) -> bool:
+    state, process = region.state, region.labels.get(PROCESS)
+    if process is None or state is None or state.is_completed() or state.is_failed():
+        return False
+    here = is_there(str(process))
+    return here if here is not None else datetime.now(UTC) - state.timestamp < FENCE
 
 
 def is_over(run: FlowRun) -> bool:

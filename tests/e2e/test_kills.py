@@ -35,7 +35,7 @@ class Small:
         self.file.write_text(yaml.safe_dump({"name": name, "regions": regions}))
         self.log = directory / f"{name}.log"
         self._terminal: subprocess.Popen[bytes] | None = None
-        self._storage = world.instance.prefect_home / "storage"
+        self._storage = world.instance.results
         self._storage.mkdir(exist_ok=True)
         self._old_results = set(self._storage.iterdir())
         self._written: dict[Path, int] = {}

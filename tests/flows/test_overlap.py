@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -135,7 +135,7 @@ def test_a_process_elsewhere_that_is_heard_of_keeps_it(cloud: Cloud) -> None:
 def test_a_process_elsewhere_that_fell_silent_loses_it_once_it_had_time_to_notice(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overlap, "FENCE_S", 2.0)
+    monkeypatch.setattr(overlap, "FENCE", timedelta(seconds=2))
     deployment = cloud.deployment(name="silent")
     silent = left_running(deployment, ELSEWHERE)
     seen: list[set[str]] = []
