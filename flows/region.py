@@ -72,7 +72,7 @@ def start_region(deployment: Deployment, region: RegionPlan) -> DeployedRegion:
 
 
 @task(
-    task_run_name="region {region.name}",
+    task_run_name=named("region {region.name}"),
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=len(RETRY_DELAYS_S),
