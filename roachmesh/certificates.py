@@ -22,6 +22,8 @@ from roachmesh import names
 AUTHORITY_LIFETIME = timedelta(days=3650)
 NODE_LIFETIME = timedelta(days=1825)
 RENEW_BEFORE = timedelta(days=30)
+# Nothing renews an authority: whoever has one must deploy anew, and move the data.
+SUCCEED_BEFORE = timedelta(days=180)
 # A machine's clock may lag behind ours before it is synchronised.
 BACKDATED = timedelta(days=1)
 
@@ -170,6 +172,15 @@ def reasons_to_issue(
     if not is_for(certificate, public_key):
         reasons.append("its key is another one's")
     return reasons
+
+
+def ends_soon(certificate: str, now: datetime, before: timedelta = RENEW_BEFORE) -> datetime | None:
+    """Say when a certificate ends, if less than `before` is left of it; None also for what is none."""
+    try:
+        end = x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+    except ValueError:
+        return None
+    return end if now > end - before else None
 
 
 def public_half(key: str) -> str | None:

@@ -1,12 +1,14 @@
 """Certificates where they are used: one that still serves stays, any other is issued anew."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from blocks import Certificates
 from blocks.logger import logger
 from roachmesh.certificates import KeyPair, Purpose, public_half, reasons_to_issue
 from tasks.sessions import File, Session
+
+Halves = tuple[str | None, str | None]  # certificate, public half of the key, both PEM
 
 
 def on_machine(host: Session, block: Certificates, wanted: Mapping[str, Purpose], owner: str) -> list[File]:
@@ -18,14 +20,19 @@ def on_machine(host: Session, block: Certificates, wanted: Mapping[str, Purpose]
         wanted: What each pair is for, by its path without `.crt` and `.key`.
         owner: Whose files they are.
     """
-    paths = [(f"{path}.crt", f"{path}.key") for path in wanted]
-    found = host.program("read_certificates", {"pairs": paths})["pairs"]
     files: list[File] = []
-    for (certificate_path, key_path), purpose, pair in zip(paths, wanted.values(), found, strict=True):
-        issued = _unless_it_serves(block, purpose, pair, certificate_path)
+    found = read_halves(host, wanted)
+    for (path, purpose), halves in zip(wanted.items(), found, strict=True):
+        issued = _unless_it_serves(block, purpose, halves, f"{path}.crt")
         certificate, key = (issued.certificate, issued.key) if issued else (None, None)
-        files += [(certificate_path, certificate, "0644", owner), (key_path, key, "0600", owner)]
+        files += [(f"{path}.crt", certificate, "0644", owner), (f"{path}.key", key, "0600", owner)]
     return files
+
+
+def read_halves(host: Session, paths: Iterable[str]) -> list[Halves]:
+    """Read pairs on a machine, given their paths without `.crt` and `.key`; private keys stay there."""
+    files = [(f"{path}.crt", f"{path}.key") for path in paths]
+    return [(one, other) for one, other in host.program("read_certificates", {"pairs": files})["pairs"]]
 
 
 def in_secret(
@@ -41,20 +48,27 @@ def in_secret(
     """
     texts: dict[str, str] = {}
     for name, purpose in wanted.items():
-        certificate, key = found.get(f"{name}.crt", ""), found.get(f"{name}.key", "")
-        halves = (certificate or None, public_half(key) if key else None)
-        issued = _unless_it_serves(block, purpose, halves, f"{name}.crt of {where}")
-        pair = issued or KeyPair(certificate, key)
+        issued = _unless_it_serves(block, purpose, halves_in_secret(found, name), f"{name}.crt of {where}")
+        pair = issued or KeyPair(found[f"{name}.crt"], found[f"{name}.key"])
         texts |= {f"{name}.crt": pair.certificate, f"{name}.key": pair.key}
     return texts
 
 
-def _unless_it_serves(
-    block: Certificates, purpose: Purpose, found: tuple[str | None, str | None], what: str
-) -> KeyPair | None:
-    """Issue a certificate, unless what there is serves its purpose."""
+def halves_in_secret(found: Mapping[str, str], name: str) -> Halves:
+    """Give what a Secret's texts hold of a pair, without its private key."""
+    certificate, key = found.get(f"{name}.crt"), found.get(f"{name}.key")
+    return certificate or None, public_half(key) if key else None
+
+
+def reasons_against(block: Certificates, purpose: Purpose, found: Halves) -> list[str]:
+    """Say why a pair does not serve its purpose, if it does not."""
     issuer = block.authority(purpose.use).certificate
-    reasons = reasons_to_issue(issuer, purpose, *found, now=datetime.now(UTC))
+    return reasons_to_issue(issuer, purpose, *found, now=datetime.now(UTC))
+
+
+def _unless_it_serves(block: Certificates, purpose: Purpose, found: Halves, what: str) -> KeyPair | None:
+    """Issue a certificate, unless what there is serves its purpose."""
+    reasons = reasons_against(block, purpose, found)
     if not reasons:
         return None
     logger().info("issuing %s: %s", what, "; ".join(reasons))

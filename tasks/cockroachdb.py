@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from blocks.logger import logger
 from roachmesh import certificates as purposes
 from roachmesh import names
+from roachmesh.certificates import Purpose
 from roachmesh.errors import DatabaseBusy
 from roachmesh.outcome import Outcome
 from roachmesh.plan import Node
@@ -60,14 +61,18 @@ def _certificates(deployment: Deployment, host: Session, node: Node) -> list[Fil
     """Issue what a node lacks; a certificate that still serves keeps its place, and its mode."""
     block = deployment.certificates()
     owner = names.DATABASE_USER
-    wanted = {
+    return [
+        *((f"{CERTIFICATES}/{name}", text, "0644", owner) for name, text in block.trusted.items()),
+        *certificates.on_machine(host, block, purposes_of(node), owner),
+    ]
+
+
+def purposes_of(node: Node) -> dict[str, Purpose]:
+    """Say what a node's certificates are for, by their paths without `.crt`."""
+    return {
         f"{CERTIFICATES}/node": purposes.node_purpose(node.address, node.name, names.nodes_host(node.region)),
         f"{CERTIFICATES}/client.node": purposes.client_purpose("node"),
     }
-    return [
-        *((f"{CERTIFICATES}/{name}", text, "0644", owner) for name, text in block.trusted.items()),
-        *certificates.on_machine(host, block, wanted, owner),
-    ]
 
 
 @once("start {machine.host.name}")

@@ -10,6 +10,7 @@ from uuid import uuid4
 from blocks.logger import logger
 from roachmesh import certificates as purposes
 from roachmesh import names, pods
+from roachmesh.certificates import Purpose
 from roachmesh.errors import DatabaseBusy, InvalidTopology
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
@@ -179,12 +180,13 @@ def _objects(
 def _certificates(deployment: Deployment, region: RegionPlan, cluster: Kubernetes) -> dict[str, str]:
     """Give what the region's Secret has, and what it lacks issued anew."""
     block = deployment.certificates()
-    wanted = {
-        "node": purposes.pods_purpose(region.name),
-        "client.node": purposes.client_purpose("node"),
-    }
     found = cluster.read_secret(names.NODE_SECRET, names.namespace(region.name))
-    return {**block.trusted, **certificates.in_secret(found, block, wanted, where=region.name)}
+    return {**block.trusted, **certificates.in_secret(found, block, purposes_of(region), where=region.name)}
+
+
+def purposes_of(region: RegionPlan) -> dict[str, Purpose]:
+    """Say what the certificates of a region's pods are for, by their names in the Secret without `.crt`."""
+    return {"node": purposes.pods_purpose(region.name), "client.node": purposes.client_purpose("node")}
 
 
 def _wait_until_running(cluster: Kubernetes, region: RegionPlan) -> None:

@@ -12,6 +12,7 @@ from roachmesh.plan import Plan
 from roachmesh.render import markdown
 from tasks.application_drift import survey_application
 from tasks.azure_resource import carries_tag, compare, read, require_ours
+from tasks.certificate_drift import survey_certificates
 from tasks.cluster_drift import survey_clusters
 from tasks.deployment import Deployment
 from tasks.engine import always
@@ -27,7 +28,7 @@ from tasks.threads import ask_all
 
 @always("compare with the plan")
 def compare_with_plan(deployment: Deployment) -> list[Finding]:
-    """Give everything that is not as planned: in Azure, in clusters, of DNS on machines, of poolers.
+    """Give everything that is not as planned: in Azure, in clusters, on machines.
 
     Raises:
         NotDeployed: there is nothing at all.
@@ -39,6 +40,7 @@ def compare_with_plan(deployment: Deployment) -> list[Finding]:
     unusable = _amiss(one for one in findings if one.type in (VIRTUAL_MACHINE, PUBLIC_ADDRESS))
     if not unusable:
         findings = [*with_clusters(deployment, findings), *survey_poolers(deployment)]
+        findings += survey_certificates(deployment)
         findings += survey_application(deployment)
     create_markdown_artifact(
         markdown.comparison(findings),

@@ -8,12 +8,13 @@ from roachmesh import certificates, names
 from roachmesh.certificates import Purpose
 from roachmesh.drift import Finding
 from roachmesh.errors import HostBusy
-from roachmesh.plan import RegionPlan
+from roachmesh.plan import Node, RegionPlan
 from roachmesh.pooler import Pooler
 from roachmesh.render import pooler_pods as render
 from roachmesh.render import poolers
 from roachmesh.render.kubernetes import DISRUPTION_BUDGET_VERSIONS
 from roachmesh.security_rules import POOLER_PORT
+from tasks.certificate_drift import announce_end
 from tasks.deployment import Deployment
 from tasks.hosts import session
 from tasks.kubernetes import kubernetes
@@ -54,7 +55,8 @@ def _look_on_machine(
             yield at_file(host, f"{pooler.directory}/{name}", texts[name])
     yield at_file(host, poolers.drop_in_path(pooler), pooler.drop_in)
     yield at_service(host, pooler.service)
-    yield _at_certificate(deployment, purpose, host, "127.0.0.1", f"{pooler.title} on {machine.host.name}")
+    label = f"{pooler.title} on {machine.host.name}"
+    yield _at_certificate(deployment, purpose, host, "127.0.0.1", label, machine.node)
 
 
 def _look_in_cluster(
@@ -69,11 +71,17 @@ def _look_in_cluster(
     host = session(deployment, machine.host)
     for pod in read_pods(cluster, region, pooler):
         label = f"{pooler.title} in pod {pod['metadata']['name']}"
-        yield _at_certificate(deployment, purpose, host, pod["status"].get("podIP", ""), label)
+        address = pod["status"].get("podIP", "")
+        yield _at_certificate(deployment, purpose, host, address, label, region)
 
 
 def _at_certificate(
-    deployment: Deployment, purpose: Purpose, host: Session, address: str, label: str
+    deployment: Deployment,
+    purpose: Purpose,
+    host: Session,
+    address: str,
+    label: str,
+    place: Node | RegionPlan,
 ) -> Finding:
     """Look at the certificate that clients are shown."""
     authority = deployment.certificates().ca_certificate
@@ -82,5 +90,6 @@ def _at_certificate(
         shown = host.program("read_served_certificate", where)["certificate"]
     except HostBusy as exc:
         return Finding(label=label, type="pooler", state="not running", differences=(exc.message,))
+    announce_end(deployment, shown, label, place)
     lines = certificates.faults(shown, authority, purpose, datetime.now(UTC))
     return compared(f"certificate of {label}", "certificate", lines)

@@ -1,4 +1,4 @@
-"""The same question asked of many at once."""
+"""The same asked of many at once."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
