@@ -157,7 +157,7 @@ class RunPage(AbstractContextManager["RunPage"]):
         if not steps:
             return
         unseen = 0 if self._raised else max(self._tasks - self._count, 0)
-        spans = [_span(step, over) for step in self._without_wrappers(steps)]
+        spans = [as_span(step, over) for step in self._without_wrappers(steps)]
         client.create_artifact(
             ArtifactCreate(
                 key="timeline",
@@ -196,7 +196,7 @@ class _Progress:
             self._shown = (percent, description)
 
 
-def _span(step: Step, over: datetime) -> Span:
+def as_span(step: Step, over: datetime) -> Span:
     """Say what the timeline shows of a task; what has no end yet was cut off by the run's end."""
     outcome = OUTCOMES.get(step.state, "unfinished")
     return Span(

@@ -52,6 +52,6 @@ def test_no_index_address_stands_in_the_lock_file() -> None:
 
 
 def test_every_package_has_an_init() -> None:
-    folders = {path.parent for path in sources(*PRODUCT, "sandbox", "demo", "tests")}
+    folders = {path.parent for path in sources(*PRODUCT, "sandbox", "demo", "bench", "tests")}
 
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
