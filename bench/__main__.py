@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--factor", type=_factor, default=0.1, help="of Azure's own time; default 0.1")
     arguments = parser.parse_args()
     # Prefect reads its settings when it is imported, so they must stand before that.
+    INSTANCE.prefect_home.mkdir(parents=True, exist_ok=True)
     os.environ.update(INSTANCE.client_environment(), PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="WARNING")
     from bench import picture
     from bench.az import measure_az

@@ -1,9 +1,5 @@
 """Peerings between virtual networks."""
 
-import threading
-from collections import defaultdict
-from contextlib import ExitStack
-
 from roachmesh.inventory import Resource
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan
@@ -14,15 +10,13 @@ from tasks.wait import wait_until
 
 CONNECT_TIMEOUT_S = 120.0
 
-# Azure refuses two writes to one virtual network at a time; both ends of a peering are written.
-_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-
 
 @once("peering {left.name} <-> {right.name}")
 def ensure_peering(deployment: Deployment, left: RegionPlan, right: RegionPlan) -> tuple[Outcome, Outcome]:
     """Peer two virtual networks, in both directions.
 
-    Azure keeps one peering per direction; the second one is what makes both `Connected`.
+    Azure keeps one peering per direction; the second one is what makes both `Connected`. Meanwhile nobody
+    else may write to either network: Azure would refuse.
 
     Returns:
         The two halves, left-to-right first.
@@ -34,12 +28,9 @@ def ensure_peering(deployment: Deployment, left: RegionPlan, right: RegionPlan) 
     """
     inventory = deployment.inventory
     there, back = inventory.peering(left, right), inventory.peering(right, left)
-    with ExitStack() as held:
-        for network in sorted(map(inventory.network_id, (left, right))):
-            held.enter_context(_locks[network])
-        _delete_disconnected(deployment, there)
-        _delete_disconnected(deployment, back)
-        outcomes = (ensure(deployment, there), ensure(deployment, back))
+    _delete_disconnected(deployment, there)
+    _delete_disconnected(deployment, back)
+    outcomes = (ensure(deployment, there), ensure(deployment, back))
     if any(outcome.change != "unchanged" for outcome in outcomes):
         _wait_until_connected(deployment, there)
         _wait_until_connected(deployment, back)
