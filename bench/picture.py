@@ -19,7 +19,7 @@ ROW, BAR, TOP = 44, 24, 70
 
 
 def svg(measurements: Sequence[Measurement]) -> str:
-    """Draw every run's makespan in multiples of what Azure alone would take; a line stands at 1."""
+    """Draw every run's makespan in multiples of what Azure alone takes; a line stands at 1."""
     scale = (WIDTH - LEFT - RIGHT) / max(one.ratio for one in measurements)
     height = TOP + ROW * len(measurements) + 10
     parts = [
@@ -52,7 +52,7 @@ def _bar(one: Measurement, top: float, scale: float) -> list[str]:
     parts = [f'<text x="{LEFT - 10}" y="{top + 17}" text-anchor="end">{_regions(one.regions)}</text>']
     x = float(LEFT)
     for layer in LAYERS:
-        width = one.layers[layer] / one.critical_path_s * scale
+        width = one.layers[layer] / one.in_our_order_s * scale
         parts.append(
             f'<rect x="{x:.1f}" y="{top}" width="{width:.1f}" height="{BAR}" fill="{COLOURS[layer]}"/>'
         )
