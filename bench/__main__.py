@@ -40,6 +40,7 @@ def main() -> int:
         for count in arguments.regions:
             print(f"deploying {count} regions", flush=True)
             measured.append(_alone(measure, INSTANCE.sandbox, count, arguments.factor))
+            print(f"  {measured[-1].makespan_s:.1f} s, {measured[-1].ratio:.2f} x Azure alone", flush=True)
     print("the same by az, if there is one", flush=True)
     in_sequence = measure_az(INSTANCE.sandbox, arguments.regions, arguments.factor)
     report = Report(measured, in_sequence, arguments.factor)
