@@ -69,7 +69,7 @@ class Measurement:
 def build(deployment: Deployment) -> UUID:
     """Make what `deploy` makes in Azure, in its order and by its own parts."""
     lay_foundation(deployment)
-    deploy_regions(deployment)
+    deploy_regions(deployment, "threads")
     peer_regions(deployment)
     return UUID(str(flow_run.id))
 

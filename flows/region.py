@@ -7,6 +7,7 @@ from typing import Any, Literal
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.transactions import CommitMode, transaction
 
 from blocks.logger import named
@@ -66,8 +67,14 @@ def start_region(deployment: Deployment, region: RegionPlan) -> DeployedRegion:
     A task's transaction is lazy: without an eager one inside, nothing would be written unless the
     whole region succeeds. Results of subflows themselves are never kept, since Prefect would match
     them by the order of calls. Source: measured, see docs/decisions.
+
+    It sends no heartbeats: the run's own are enough, and Prefect would wait up to a second for their thread
+    before it lets a region end.
     """
-    with transaction(commit_mode=CommitMode.EAGER):
+    with (
+        transaction(commit_mode=CommitMode.EAGER),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
         return deploy_region(deployment, region)
 
 

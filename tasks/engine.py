@@ -52,6 +52,9 @@ def once(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         task_run_name=named(run_name),
         cache_policy=OncePerDeployment(),
         persist_result=True,
+        # Prefect's cache of a thousand results breaks when threads fill it up at once (seen with 3.8.8 at
+        # 50 regions), and nobody asks for a result twice.
+        cache_result_in_memory=False,
         result_serializer=EncryptedSerializer(),
         retries=len(RETRY_DELAYS_S),
         retry_delay_seconds=RETRY_DELAYS_S,
