@@ -2,6 +2,7 @@
 
 import os
 import platform
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from bench.az import RUN_UP_TO, InSequence
 from bench.layers import LAYERS, MEANINGS
 from bench.measurement import Measurement
 
-LAST = 6  # of the longest tasks on a critical path
+LONGEST = 6  # tasks of a critical path that are named
+WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Report:
     def document(self, picture: str) -> str:
         """Write docs/benchmarks.md."""
         longest = max(self.measurements, key=lambda one: one.regions)
-        named = sorted(longest.path, key=lambda step: -step[1])[:LAST]
+        named = sorted(longest.path, key=lambda step: -step[1])[:LONGEST]
         return "\n".join(
             [
                 HEAD.format(command=f"./run bench --regions {self._regions} --factor {self.factor:g}"),
@@ -80,10 +82,11 @@ class Report:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         names = ("prefect", "azure-core", "azure-mgmt-network", "azure-mgmt-compute")
         versions = ", ".join(f"{name} {version(name)}" for name in names)
-        return (
-            f"Measured {datetime.now(UTC):%Y-%m-%d} with Azure's times multiplied by {self.factor:g}, on\n"
-            f"{os.cpu_count()} cores with {memory:.0f} GiB, Python {platform.python_version()}, {versions},\n"
-            "Prefect's server on PostgreSQL, everything on one machine."
+        return textwrap.fill(
+            f"Measured {datetime.now(UTC):%Y-%m-%d} with Azure's times multiplied by {self.factor:g}, on "
+            f"{os.cpu_count()} cores with {memory:.0f} GiB, Python {platform.python_version()}, {versions}, "
+            "Prefect's server on PostgreSQL, everything on one machine.",
+            width=WIDTH,
         )
 
 
