@@ -72,6 +72,7 @@ def _find(client: SyncPrefectClient, wanted: str) -> FlowRun:
         sort=FlowRunSort.START_TIME_DESC,
         limit=HOW_MANY,
     )
+    runs = [run for run in runs if run.parent_task_run_id is None]  # a night's are the next night's
     if not wanted:
         return _last_unfinished(runs)
     by_id = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", wanted)

@@ -42,7 +42,7 @@ from tasks.runs import (
 )
 from tasks.wait import wait_until
 
-FLOWS = ("deploy", "destroy", "verify")
+FLOWS = ("deploy", "destroy", "verify", "nightly")
 LOOK_EVERY_S = 2.0
 LOOK_TIMEOUT_S = 10.0
 HEARD_OF_EVERY_S = 20.0

@@ -1,0 +1,135 @@
+"""A night: build everything from nothing, prove it, take it down, and say how that went."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from blocks.azure_credentials import CredentialsName
+from flows.deploy import deploy
+from flows.destroy import destroy
+from flows.verify import verify
+from roachmesh import cost, prices
+from roachmesh.errors import InvalidTopology
+from roachmesh.plan import make_plan
+from roachmesh.render import nightly as render
+from roachmesh.render.nightly import Night, Stage
+from roachmesh.topology import DEFAULT, Topology
+from tasks.deployment import Deployment
+from tasks.lifeline import Lifeline
+from tasks.nights import read_earlier, read_page
+from tasks.overlap import topology_lock
+
+SUFFIX = "-nightly"
+LONGEST_NAME = 24 - len(SUFFIX)
+KEPT = timedelta(days=3)
+# What is run in each stage.
+VERBS = {"clear away": "destroy", "deploy": "deploy", "verify": "verify", "destroy": "destroy"}
+
+
+@flow(name="nightly", flow_run_name="nightly {topology.name}-nightly")
+def nightly(
+    topology: Topology = DEFAULT,
+    credentials: CredentialsName = "default",
+    keep_on_failure: bool = False,
+) -> None:
+    """Build a topology from nothing under a name of its own, verify it, take it down, and report.
+
+    What is deployed under the topology's own name is never touched: a night's is NAME-nightly.
+
+    Args:
+        topology: The regions and what is in them; `expires` is set to three days from now.
+        credentials: Name of the block Azure Credentials to use; see Blocks.
+        keep_on_failure: Leave what a failed night made, for inspection, until the next night or its expiry.
+    """
+    tonight = _of_tonight(topology)
+    deployment = Deployment(key=str(flow_run.id), plan=make_plan(tonight), credentials=credentials)
+    with (
+        Lifeline(deployment, last_words=lambda: None),
+        topology_lock(credentials, f"{tonight.name}_night"),
+    ):
+        _Night(tonight, credentials, keep_on_failure).run()
+
+
+class _Night:
+    """The stages as they go."""
+
+    def __init__(self, topology: Topology, credentials: str, keep_on_failure: bool) -> None:
+        self._topology = topology
+        self._credentials = credentials
+        self._keep_on_failure = keep_on_failure
+        self._stages: list[Stage] = []
+        self._errors: list[Exception] = []
+
+    def run(self) -> None:
+        """Do one stage after the other up to the first that fails, and take down what stands.
+
+        Raises:
+            Exception: what the first stage that failed did.
+        """
+        began = datetime.now(UTC)
+        is_clear = self._succeeds("clear away")
+        built = time.monotonic()
+        works = is_clear and self._succeeds("deploy") and self._succeeds("verify")
+        is_kept = is_clear and not works and self._keep_on_failure
+        if is_clear and not is_kept:
+            self._succeeds("destroy")
+        stood_s = time.monotonic() - built if is_clear else 0.0
+        self._report(Night(began, tuple(self._stages)), stood_s, self._topology.expires if is_kept else None)
+        if self._errors:
+            raise self._errors[0]
+
+    def _succeeds(self, stage: str) -> bool:
+        began = time.monotonic()
+        why = ""
+        try:
+            run_stage(stage, self._topology, self._credentials)
+        except Exception as exc:  # noqa: BLE001 -- raised when the night is over
+            self._errors.append(exc)
+            why = f"{type(exc).__name__}: {exc}"
+        took_s = time.monotonic() - began
+        page = read_page(f"{VERBS[stage]} {self._topology.name}") if why else ""
+        self._stages.append(Stage(stage, took_s, "failed" if why else "done", why, page))
+        return not why
+
+    def _report(self, tonight: Night, stood_s: float, kept_until: str | None) -> None:
+        plan = make_plan(self._topology)
+        estimate = cost.estimate(plan, prices.shipped())
+        earlier = read_earlier(plan.topology)
+        create_markdown_artifact(
+            render.markdown(plan, tonight, earlier, estimate, stood_s, kept_until),
+            key="nightly",
+            description=f"{plan.topology}: {tonight.verdict}",
+        )
+
+
+@task(task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
+def run_stage(stage: str, topology: Topology, credentials: str) -> None:
+    """Run a stage's flow in a task of its own, by whose name the next nights find what it took.
+
+    Called directly, a subflow of a night that is retried would be matched with one of the night before the
+    retry, by the order of calls. Source: measured, see docs/decisions.
+    """
+    match VERBS[stage]:
+        case "deploy":
+            deploy(topology, credentials)
+        case "verify":
+            verify(topology, credentials)
+        case _:
+            destroy(topology, confirm=topology.name, credentials=credentials)
+
+
+def _of_tonight(topology: Topology) -> Topology:
+    """Give a topology the name and the expiry of a night."""
+    if len(topology.name) > LONGEST_NAME:
+        raise InvalidTopology(
+            f"name: {topology.name} is too long for a night, which adds {SUFFIX}.",
+            advice=f"Write at most {LONGEST_NAME} characters.",
+        )
+    expires = datetime.now(UTC) + KEPT
+    return topology.model_copy(
+        update={"name": f"{topology.name}{SUFFIX}", "expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"}
+    )
