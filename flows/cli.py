@@ -190,8 +190,9 @@ def destroy(
     from flows.destroy import destroy as flow
     from flows.terminal import run
     from tasks.belongings import list_belongings
+    from tasks.deployment import Deployment
 
-    belongings = list_belongings(plan, credentials)
+    belongings = list_belongings(Deployment(key="terminal", plan=plan, credentials=credentials))
     if not belongings:
         typer.echo(f"Nothing of {topology.name} is left.")
         return
@@ -215,7 +216,7 @@ def sweep(
         ),
     ] = None,
 ) -> None:
-    """Show the deployments whose `expires` is over, and delete them, with their data.
+    """Show the deployments that have expired, and delete them.
 
     Only what carries our tags is touched. Without Prefect nobody knows whether a run works on one of them,
     and the secrets in its blocks stay.

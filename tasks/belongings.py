@@ -3,7 +3,6 @@
 from prefect.artifacts import create_markdown_artifact
 
 from blocks.logger import logger
-from roachmesh.plan import Plan
 from tasks.deployment import Deployment, has_block
 from tasks.engine import always
 from tasks.keys import SECRETS
@@ -19,31 +18,29 @@ def show_belongings(deployment: Deployment) -> list[str]:
     Raises:
         NotOurs: a resource group of that name exists and was not made by this topology.
     """
-    lines = list_belongings(deployment.plan, deployment.credentials)
+    lines = list_belongings(deployment)
     text = "\n".join(lines) or "Nothing is left."
     topology = deployment.plan.topology
     show_once(f"```\n{text}\n```", key="what-will-go", description=f"What destroying {topology} takes away")
     return lines
 
 
-def list_belongings(plan: Plan, credentials: str) -> list[str]:
+def list_belongings(deployment: Deployment) -> list[str]:
     """Say what there is, a line each: the resource group, what is in it by type, the secrets.
 
     Raises:
         NotOurs: a resource group of that name exists and was not made by this topology.
     """
-    deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
-    lines = []
-    if read_resource_group.fn(deployment) is not None:
-        lines = describe(deployment, plan.topology, deployment.resource_group)
-    name = plan.topology
-    lines += [f"block {kind.get_block_type_slug()}/{name}" for kind in SECRETS if has_block(kind, name)]
-    return lines
+    topology = deployment.plan.topology
+    exists = read_resource_group.fn(deployment) is not None
+    lines = describe(deployment, topology, deployment.resource_group) if exists else []
+    blocks = [kind.get_block_type_slug() for kind in SECRETS if has_block(kind, topology)]
+    return lines + [f"block {slug}/{topology}" for slug in blocks]
 
 
 def show_what_exists(deployment: Deployment) -> None:
     """Show on the page of a run that was ended before its time what there is now."""
-    lines = list_belongings(deployment.plan, deployment.credentials) or ["Nothing of it exists."]
+    lines = list_belongings(deployment) or ["Nothing of it exists."]
     text = "\n".join(lines)
     logger().warning("This run was ended. What exists now:\n%s", text)
     create_markdown_artifact(

@@ -150,7 +150,7 @@ def _cost(cost: Cost, stood_s: float) -> str:
     usd = cost.usd_per_hour * Decimal(stood_s) / 3600
     more = "" if cost.complete else "; more, since some prices are not known"
     return (
-        f"{usd:.{2 if usd >= 1 else 4}f} USD at most{more}: {stood_s / 60:.0f} minutes, from the beginning of "
+        f"{usd:.{2 if usd >= 1 else 4}f} USD at most{more}: {stood_s / 60:.0f} minutes from the beginning of "
         f"its making, at {cost.usd_per_hour:.2f} USD an hour by Azure's list prices of {cost.date}, without "
         "traffic."
     )

@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect import flow
@@ -13,12 +13,18 @@ from prefect.client.schemas.filters import (
 )
 from prefect.runtime import flow_run
 
+from blocks import SshKey
 from flows import nightly as module
+from flows.destroy import destroy
 from flows.nightly import nightly
 from roachmesh import topology
 from roachmesh.errors import AlreadyRunning, AzureBusy, GateFailed, InvalidTopology
+from roachmesh.plan import make_plan
 from roachmesh.topology import Topology
+from tasks.deployment import Deployment, has_block, load_block
+from tasks.keys import ensure_ssh_key
 from tasks.overlap import topology_lock
+from tasks.resource_group import ensure_resource_group
 from tests.flows.conftest import Cloud
 
 REGIONS = [{"platform": "vm", "name": "eastus", "nodes": 1}]
@@ -167,3 +173,25 @@ def test_a_name_without_room_for_a_nights_is_refused(cloud: Cloud, stages: Stage
         nightly(topology.parse({"name": "a-name-of-17-char", "regions": REGIONS}), cloud.credentials)
 
     assert stages.called == []
+
+
+def test_a_night_clears_away_what_the_last_one_left_with_other_keys(
+    cloud: Cloud, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave_something(verb: str, given: Topology) -> None:
+        if verb == "deploy":
+            made = Deployment(key=str(uuid4()), plan=make_plan(given), credentials=cloud.credentials)
+            ensure_ssh_key.fn(made)
+            ensure_resource_group.fn(made)
+
+    monkeypatch.setattr(stages, "happens", leave_something)
+    monkeypatch.setattr(module, "destroy", destroy)  # the real one
+    leave_something("deploy", topology.parse({"name": "left-nightly", "regions": REGIONS}))
+    old_key = load_block(SshKey, "left-nightly").public_key
+
+    _, state = run(cloud, "left")
+
+    assert state.is_completed(), state.message
+    assert not has_block(SshKey, "left-nightly")
+    leave_something("deploy", topology.parse({"name": "left-nightly", "regions": REGIONS}))
+    assert load_block(SshKey, "left-nightly").public_key != old_key

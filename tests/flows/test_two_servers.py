@@ -104,7 +104,7 @@ def test_the_second_server_is_refused_by_every_verb_and_changes_nothing(
         "status": lambda: other.ask(find_deployment, plan, cloud.credentials),
         "ssh": lambda: other.ask(read_machine, deployment, plan.nodes[0]),
         "destroy": lambda: other.do(delete_resource_group),
-        "what destroy shows": lambda: other.ask(list_belongings, plan, cloud.credentials),
+        "what destroy shows": lambda: other.ask(list_belongings, deployment),
     }
 
     def all_verbs() -> None:
