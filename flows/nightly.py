@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from blocks.azure_credentials import CredentialsName
 from flows.deploy import deploy
 from flows.destroy import destroy
+from flows.region import FanOut
 from flows.verify import verify
 from roachmesh import cost, prices
 from roachmesh.errors import InvalidTopology
@@ -35,6 +36,7 @@ def nightly(
     topology: Topology = DEFAULT,
     credentials: CredentialsName = "default",
     keep_on_failure: bool = False,
+    fan_out: FanOut = "threads",
 ) -> None:
     """Build a topology from nothing under a name of its own, verify it, take it down, and report.
 
@@ -44,6 +46,7 @@ def nightly(
         topology: The regions and what is in them; `expires` is set to three days from now.
         credentials: Name of the block Azure Credentials to use; see Blocks.
         keep_on_failure: Leave what a failed night made, for inspection, until the next night or its expiry.
+        fan_out: Where regions are made, as in `deploy`.
     """
     tonight = _of_tonight(topology)
     deployment = Deployment(key=str(flow_run.id), plan=make_plan(tonight), credentials=credentials)
@@ -51,20 +54,20 @@ def nightly(
         Lifeline(deployment, last_words=lambda: None),
         topology_lock(credentials, f"{tonight.name}_night"),
     ):
-        _Night(tonight, credentials, keep_on_failure).run()
+        _Night(tonight, credentials, fan_out).run(keep_on_failure=keep_on_failure)
 
 
 class _Night:
     """The stages as they go."""
 
-    def __init__(self, topology: Topology, credentials: str, keep_on_failure: bool) -> None:
+    def __init__(self, topology: Topology, credentials: str, fan_out: FanOut) -> None:
         self._topology = topology
         self._credentials = credentials
-        self._keep_on_failure = keep_on_failure
+        self._fan_out = fan_out
         self._stages: list[Stage] = []
         self._errors: list[Exception] = []
 
-    def run(self) -> None:
+    def run(self, *, keep_on_failure: bool) -> None:
         """Do one stage after the other up to the first that fails, and take down what stands.
 
         Raises:
@@ -74,7 +77,7 @@ class _Night:
         is_clear = self._succeeds("clear away")
         built = time.monotonic()
         works = is_clear and self._succeeds("deploy") and self._succeeds("verify")
-        is_kept = is_clear and not works and self._keep_on_failure
+        is_kept = is_clear and not works and keep_on_failure
         if is_clear and not is_kept:
             self._succeeds("destroy")
         stood_s = time.monotonic() - built if is_clear else 0.0
@@ -86,7 +89,7 @@ class _Night:
         began = time.monotonic()
         why = ""
         try:
-            run_stage(stage, self._topology, self._credentials)
+            run_stage(stage, self._topology, self._credentials, self._fan_out)
         except Exception as exc:  # noqa: BLE001 -- raised when the night is over
             self._errors.append(exc)
             why = f"{type(exc).__name__}: {exc}"
@@ -107,7 +110,7 @@ class _Night:
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
-def run_stage(stage: str, topology: Topology, credentials: str) -> None:
+def run_stage(stage: str, topology: Topology, credentials: str, fan_out: FanOut) -> None:
     """Run a stage's flow in a task of its own, by whose name the next nights find what it took.
 
     Called directly, a subflow of a night that is retried would be matched with one of the night before the
@@ -115,7 +118,7 @@ def run_stage(stage: str, topology: Topology, credentials: str) -> None:
     """
     match VERBS[stage]:
         case "deploy":
-            deploy(topology, credentials)
+            deploy(topology, credentials, fan_out=fan_out)
         case "verify":
             verify(topology, credentials)
         case _:

@@ -53,7 +53,7 @@ def stages(monkeypatch: pytest.MonkeyPatch, cloud: Cloud) -> Stages:
     made = Stages()
 
     @flow(name="deploy", flow_run_name="deploy {topology.name}")
-    def deploy(topology: Topology, credentials: str) -> None:
+    def deploy(topology: Topology, credentials: str, fan_out: str) -> None:
         made.happens("deploy", topology)
 
     @flow(name="verify", flow_run_name="verify {topology.name}")
