@@ -44,15 +44,14 @@ class Az:
         who = ["-u", card["client_id"], "-p", card["client_secret"], "--tenant", card["tenant_id"]]
         self(["login", "--service-principal", *who])
 
-    def __call__(self, words: Words) -> float:
-        """Run a command; gives the seconds that it took."""
-        began = time.monotonic()
+    def __call__(self, words: Words) -> str:
+        """Run a command; returns what it prints."""
         done = subprocess.run(
             ["az", *words, "-o", "json"], env=self._environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise RuntimeError(f"az {' '.join(words[:4])}: {done.stderr.strip()}")
-        return time.monotonic() - began
+        return done.stdout
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,13 @@ def _run(instance: Instance, count: int, factor: float) -> list[tuple[str, float
     """Run all commands for so many regions; gives each one's kind and seconds."""
     with azure(instance, factor) as card, tempfile.TemporaryDirectory() as directory:
         az = Az(card, Path(directory))
-        return [(kind(words), az(words)) for words in _commands(count)]
+        return [(kind(words), _timed(az, words)) for words in _commands(count)]
+
+
+def _timed(az: Az, words: Words) -> float:
+    began = time.monotonic()
+    az(words)
+    return time.monotonic() - began
 
 
 def _sequence(

@@ -77,21 +77,25 @@ def build(deployment: Deployment) -> UUID:
 def measure(instance: Instance, count: int, factor: float) -> Measurement:
     """Measure so many regions; wants a process of its own, whose clients and budget are as new."""
     plan = regions.plan(count)
-    trace = Trace()
-    with azure(instance, factor) as card, _machines_left_out(), _paced(factor), trace.recording():
+    with azure(instance, factor) as card:
         register.save_blocks(card)
-        deployment = Deployment(key=f"bench-{time.time_ns()}", plan=plan, operators=OPERATORS)
-        resources = list(deployment.inventory.everything())
+        return run(Deployment(key=f"bench-{time.time_ns()}", plan=plan, operators=OPERATORS), factor)
+
+
+def run(deployment: Deployment, factor: float) -> Measurement:
+    """Make what is not there yet, and say where the time went."""
+    trace = Trace()
+    with _machines_left_out(), _paced(factor), trace.recording():
         began = time.monotonic()
         run_id = build(deployment)
         makespan_s = time.monotonic() - began
-        alone = critical_path(deployment.inventory, WRITE_S)
     with get_client(sync_client=True) as client:
         spans = _spans(client, run_id)
     path = timeline.critical_path(spans)
+    alone = critical_path(deployment.inventory, WRITE_S)
     return Measurement(
-        regions=count,
-        resources=len(resources),
+        regions=len(deployment.plan.regions),
+        resources=len(list(deployment.inventory.everything())),
         tasks=len(spans),
         makespan_s=makespan_s,
         at_best_s=alone.at_best_s * factor,

@@ -4,16 +4,15 @@
 """
 
 import json
-import os
 import shlex
-import shutil
-import subprocess
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from bench import az
 from sandbox.arm import App
 from sandbox.instance import Instance
 from tests.sandbox.arm_fixtures import CREDENTIALS, ED25519, serving
@@ -23,33 +22,15 @@ COMMANDS = Path(__file__).with_name("az_commands.txt").read_text().splitlines()
 
 
 class Az:
-    """A registered cloud, logged in, in a configuration of its own."""
+    """`az` at a control plane in this process, told as in a shell; KEY is an SSH public key."""
 
     def __init__(self, endpoint: str, ca_file: Path, directory: Path) -> None:
-        executable = shutil.which("az")
-        if executable is None:
-            raise FileNotFoundError("there is no az on the PATH")
-        self._executable = executable
-        settings = {"AZURE_CONFIG_DIR": str(directory / "az"), "REQUESTS_CA_BUNDLE": str(ca_file)}
-        settings |= {"AZURE_CORE_COLLECT_TELEMETRY": "false", "AZURE_CORE_INSTANCE_DISCOVERY": "false"}
-        self._environment = {**os.environ, **settings}
-        self(
-            f"cloud register -n sandbox --endpoint-resource-manager {endpoint} "
-            f"--endpoint-management {endpoint} --endpoint-active-directory {endpoint} "
-            "--endpoint-active-directory-resource-id https://management.azure.com/"
-        )
-        self("cloud set -n sandbox")
-        who = f"-u {CREDENTIALS.client_id} -p '{CREDENTIALS.client_secret}' --tenant {CREDENTIALS.tenant_id}"
-        self(f"login --service-principal {who}")
+        card = {**asdict(CREDENTIALS), "arm_endpoint": endpoint, "ca_pem": ca_file.read_text()}
+        self._az = az.Az(card, directory)
 
     def __call__(self, command: str) -> str:
         """Run a command; returns what it prints."""
-        words = [ED25519 if word == "KEY" else word for word in shlex.split(command)]
-        arguments = [self._executable, *words, "-o", "json"]
-        done = subprocess.run(arguments, env=self._environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise AssertionError(f"az {command}: {done.stderr}")
-        return done.stdout
+        return self._az([ED25519 if word == "KEY" else word for word in shlex.split(command)])
 
 
 class Recorder:
@@ -99,9 +80,9 @@ def record() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with serving(recorder, directory) as (endpoint, ca_file):
-            az = Az(endpoint, ca_file, directory)
+            run = Az(endpoint, ca_file, directory)
             for command in COMMANDS:
-                az(command)
+                run(command)
     app.close()
     RECORDING.write_text("".join(json.dumps(line) + "\n" for line in recorder.lines))
 
