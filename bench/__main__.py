@@ -45,7 +45,7 @@ def main() -> int:
     in_sequence = measure_az(INSTANCE.sandbox, arguments.regions, arguments.factor)
     report = Report(measured, in_sequence, arguments.factor)
     DOCUMENT.write_text(report.document(str(PICTURE.relative_to(DOCUMENT.parent))))
-    PICTURE.write_text(picture.svg(measured))
+    PICTURE.write_text(picture.svg(measured, in_sequence))
     print(report.table(), f"written: {DOCUMENT}, {PICTURE}", sep="\n\n")
     return 0
 

@@ -1,7 +1,8 @@
 """The picture in docs/benchmarks.md: a bar for each run, divided by layers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from bench.az import InSequence
 from bench.layers import LAYERS, Layer
 from bench.measurement import Measurement
 
@@ -14,12 +15,15 @@ COLOURS: dict[Layer, str] = {
     "Roachmesh": "#e15759",
     "Prefect": "#59a14f",
 }
-WIDTH, LEFT, RIGHT = 860, 110, 60
+WIDTH, LEFT, RIGHT = 860, 110, 100
 ROW, BAR, TOP = 44, 24, 70
 
 
-def svg(measurements: Sequence[Measurement]) -> str:
-    """Draw every run's makespan in multiples of what Azure alone takes; a line stands at 1."""
+def svg(measurements: Sequence[Measurement], in_sequence: Mapping[int, InSequence]) -> str:
+    """Draw every run's makespan in multiples of what Azure alone takes; a line stands at 1.
+
+    What `az` in sequence takes is said beside it: a bar for it would leave no room for others.
+    """
     scale = (WIDTH - LEFT - RIGHT) / max(one.ratio for one in measurements)
     height = TOP + ROW * len(measurements) + 10
     parts = [
@@ -29,7 +33,7 @@ def svg(measurements: Sequence[Measurement]) -> str:
         *_legend(),
     ]
     for row, one in enumerate(measurements):
-        parts += _bar(one, TOP + row * ROW, scale)
+        parts += _bar(one, TOP + row * ROW, scale, in_sequence.get(one.regions))
     at = LEFT + scale
     parts += [
         f'<path d="M{at:.1f} {TOP - 8}V{height - 8}" stroke="black" stroke-dasharray="4"/>',
@@ -48,7 +52,7 @@ def _legend() -> list[str]:
     return parts
 
 
-def _bar(one: Measurement, top: float, scale: float) -> list[str]:
+def _bar(one: Measurement, top: float, scale: float, az: InSequence | None) -> list[str]:
     parts = [f'<text x="{LEFT - 10}" y="{top + 17}" text-anchor="end">{_regions(one.regions)}</text>']
     x = float(LEFT)
     for layer in LAYERS:
@@ -57,7 +61,8 @@ def _bar(one: Measurement, top: float, scale: float) -> list[str]:
             f'<rect x="{x:.1f}" y="{top}" width="{width:.1f}" height="{BAR}" fill="{COLOURS[layer]}"/>'
         )
         x += width
-    return [*parts, f'<text x="{x + 6:.1f}" y="{top + 17}">{one.ratio:.2f}</text>']
+    by_az = f", az: {az.took_s / one.in_our_order_s:.0f}" if az else ""
+    return [*parts, f'<text x="{x + 6:.1f}" y="{top + 17}">{one.ratio:.2f}{by_az}</text>']
 
 
 def _regions(count: int) -> str:

@@ -104,12 +104,14 @@ def test_the_longest_tasks_of_the_path_are_named() -> None:
     assert document.index("- VM crdb-eastus-1: 5.0 s") < document.index("- NSG eastus: 0.5 s")
 
 
-def test_the_picture_is_as_long_as_the_run() -> None:
-    root: Any = ET.fromstring(picture.svg([measurement(3), measurement(10)]))  # noqa: S314 -- ours
+def test_the_picture_is_as_long_as_the_run_and_says_what_az_takes() -> None:
+    az = {3: InSequence(51, 80.0, 40.0, was_run=True)}
+    root: Any = ET.fromstring(picture.svg([measurement(3), measurement(10)], az))  # noqa: S314 -- ours
     bars = [one for one in root if one.get("height") == str(picture.BAR)]
     scale = (picture.WIDTH - picture.LEFT - picture.RIGHT) / 1.25
 
     assert len(bars) == 2 * len(LAYERS)
+    assert [one.text for one in root if (one.text or "").startswith("1.25")] == ["1.25, az: 10", "1.25"]
     assert sum(float(one.get("width")) for one in bars) == pytest.approx(2 * 1.25 * scale, abs=1)
 
 
