@@ -120,6 +120,8 @@ NOT_SAID = """
 ## What it does not say
 - How long real Azure takes today: the times are medians of a dozen observations each; those of route tables,
   disks and peerings are believed, not seen. Real operations vary; the sandbox's do not.
+- How long a request travels: milliseconds here, a tenth of a second or more to Azure, and more often where
+  writes are throttled. A peering makes a dozen requests one after the other.
 - What comes after the peerings: SSH, k3s, CockroachDB. There the network and the machines' own work count.
 - With a small factor everything that is not Azure's weighs more than it does at Azure's own pace: a second of
   Prefect is the same second at either.
