@@ -232,7 +232,7 @@ def sweep(
     if not expired:
         typer.echo("Nothing has expired.")
         return
-    typer.echo(f"Expired, and nothing brings it back:\n{expiry.report(expired)}")
+    typer.echo(f"These have expired, and nothing brings back what is deleted:\n{expiry.report(expired)}")
     if not yes and not sys.stdin.isatty():
         raise NotConfirmed("nobody can be asked here.", where="sweep", advice="Write --yes to delete it.")
     if not yes and typer.prompt("Write yes to delete it") != "yes":

@@ -22,6 +22,6 @@ def sweep(credentials: CredentialsName = "default") -> None:
     work = Parallel()
     for one in expired:
         work.start(sweep_one, credentials, one)
-    done = "\n".join(work.join())
+    done = "\n".join(f"- {said}" for said in work.join())
     if expired:
-        create_markdown_artifact(f"```\n{done}\n```", key="swept", description="What was deleted")
+        create_markdown_artifact(done, key="swept", description="What was deleted")
