@@ -72,6 +72,9 @@ class Instance:
         return {
             **self.client_environment(),
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases,
+            # Runs that ended two weeks ago go, with their tasks, logs and artifacts; events do after one.
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(14 * 24 * 3600),
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
             "PREFECT_SERVER_API_PORT": str(self.prefect_port),
             "PREFECT_API_DATABASE_CONNECTION_URL": (

@@ -17,6 +17,7 @@ from tasks.deployment import Deployment
 from tasks.keys import delete_keys
 from tasks.overlap import only_run
 from tasks.resource_group import delete_resource_group
+from tasks.results import delete_results
 
 TASKS = 3
 
@@ -49,3 +50,4 @@ def destroy(
         show_belongings(deployment)
         delete_resource_group(deployment)
         delete_keys(deployment)
+        delete_results(deployment.plan.topology)

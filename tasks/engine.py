@@ -12,6 +12,7 @@ from prefect.utilities.hashing import hash_objects
 
 from blocks.logger import named
 from roachmesh.errors import NotReadyYet, Transient
+from tasks.deployment import Deployment
 from tasks.results import EncryptedSerializer
 
 P = ParamSpec("P")
@@ -39,7 +40,8 @@ class OncePerDeployment(CachePolicy):
     ) -> str | None:
         """Name the result by deployment, task and what the task was given."""
         digest = hash_objects(inputs, raise_on_failure=True)
-        return f"{inputs['deployment'].key}-{task_ctx.task.name}-{digest}"
+        deployment: Deployment = inputs["deployment"]
+        return f"{deployment.plan.topology}.{deployment.key}-{task_ctx.task.name}-{digest}"
 
 
 def once(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:

@@ -1,16 +1,27 @@
 """What finished tasks gave, at rest: JSON, encrypted with a key that is kept elsewhere."""
 
+import re
+import time
+from contextlib import suppress
+from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from cryptography.fernet import Fernet
+from prefect.filesystems import LocalFileSystem
+from prefect.results import get_default_result_storage
 from prefect.serializers import JSONSerializer, Serializer
 from pydantic import Field, SecretStr
 
 from blocks import ResultsKey
 from roachmesh.errors import BlockMissing
 from tasks.deployment import load_block
+
+KEPT_FOR = timedelta(days=90)  # as Prefect, by default, keeps the run that could be resumed
+# How results are named: topology, deployment, task, digest of what the task was given.
+OURS = re.compile(r"[a-z0-9-]+\.[0-9a-f-]{36}-[a-z_0-9]+-[0-9a-f]{32}")
 
 _making = Lock()
 
@@ -35,6 +46,25 @@ class EncryptedSerializer(Serializer):
     def loads(self, blob: bytes) -> Any:
         """Decrypt and validate what `dumps` made."""
         return JSONSerializer().loads(_fernet(self.key).decrypt(blob))
+
+
+def delete_results(topology: str, keep: str = "none") -> None:
+    """Delete results that no run can be resumed from any more: all of a topology but those under one key.
+
+    And old ones of any topology, which may be gone without a run of ours. What others store in the same
+    folder stays. In storage that is no folder, results end by its own rules: see docs/operations.md.
+    """
+    storage = get_default_result_storage()
+    if not isinstance(storage, LocalFileSystem):
+        return
+    oldest = time.time() - KEPT_FOR.total_seconds()
+    for path in Path(storage.basepath or ".").expanduser().glob("*"):
+        if not OURS.fullmatch(path.name):
+            continue
+        former = path.name.startswith(f"{topology}.") and not path.name.startswith(f"{topology}.{keep}-")
+        with suppress(FileNotFoundError):  # somebody else deletes it too
+            if former or path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 @cache

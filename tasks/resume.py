@@ -12,6 +12,7 @@ from roachmesh.errors import CannotContinue
 from tasks.deployment import Deployment
 from tasks.engine import always
 from tasks.resource_group import ResourceGroup
+from tasks.results import delete_results
 from tasks.runs import latest, page, was_refused
 
 CHANGING = ("deploy", "destroy")
@@ -25,7 +26,8 @@ def read_results_key(
 ) -> str:
     """Name where this run keeps and finds results: those of its earlier attempts, or of the continued run.
 
-    They hold as long as the resource group exists, opened by the same key, and no other run has worked on it.
+    They hold as long as the resource group exists, opened by the same key, and no other run has worked on it:
+    those of other runs are deleted.
 
     Raises:
         CannotContinue: there is no such run, it was another topology's, or it is not unfinished.
@@ -49,6 +51,7 @@ def read_results_key(
             key = continued.labels.get(RESULTS)
         key = str(key or uuid4())
         client.update_flow_run_labels(run.id, {RESULTS: key, HOLDS_FOR: holds_for})
+    delete_results(topology, keep=key)
     return key
 
 

@@ -105,7 +105,7 @@ def test_a_changed_plan_runs_everything_although_the_key_is_the_same() -> None:
 def test_results_at_rest_say_nothing_without_their_key() -> None:
     whole(Deployment(key="at-rest", plan=PLAN), ["secretive"])
 
-    stored = list(PREFECT_LOCAL_STORAGE_PATH.value().glob("at-rest-*"))
+    stored = list(PREFECT_LOCAL_STORAGE_PATH.value().glob("*.at-rest-*"))
     key = ResultsKey.load("default").key.get_secret_value()
     assert len(stored) == 4
     for path in stored:
@@ -140,7 +140,7 @@ def test_a_result_of_another_shape_leads_to_doing_it_again() -> None:
     older()
     older()
     assert executed == Counter({"shape": 1})
-    for path in PREFECT_LOCAL_STORAGE_PATH.value().glob("older-*"):
+    for path in PREFECT_LOCAL_STORAGE_PATH.value().glob("*.older-*"):
         record = json.loads(path.read_text())
         was = EncryptedSerializer().dumps(
             {"__class__": "roachmesh.outcome.Outcome", "data": {"was": "other"}}
