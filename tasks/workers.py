@@ -66,7 +66,8 @@ def require_shared_results(where: str) -> None:
         raise CannotFanOut(
             "results are kept in a folder of this computer, where no other worker finds them.",
             where=where,
-            advice="Save a block for storage that all workers reach, then: prefect result-storage set BLOCK",
+            advice="Save a block for storage that all workers reach, then: "
+            "prefect experimental result-storage set BLOCK",
         )
 
 

@@ -144,7 +144,7 @@ def prepare(deployment: Deployment) -> None:
 
 
 def test_results_that_only_this_computer_finds_are_refused(deployment: Deployment, pool: str) -> None:
-    with pytest.raises(CannotFanOut, match="prefect result-storage set BLOCK"):
+    with pytest.raises(CannotFanOut, match="prefect experimental result-storage set BLOCK"):
         prepare(deployment)
 
 
