@@ -85,8 +85,8 @@ class Report:
         return textwrap.fill(
             f"Measured {datetime.now(UTC):%Y-%m-%d} with Azure's times multiplied by {self.factor:g}, on "
             f"{os.cpu_count()} cores with {memory:.0f} GiB, Python {platform.python_version()}, {versions}, "
-            "Prefect's server on PostgreSQL, everything on one machine, whose load of the last 15 minutes was "
-            f"{os.getloadavg()[2]:.1f}, this benchmark included.",
+            "Prefect's server on PostgreSQL, everything on one machine, whose load of the last 15 minutes "
+            f"was {os.getloadavg()[2]:.1f}, this benchmark included.",
             width=WIDTH,
         )
 
