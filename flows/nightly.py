@@ -31,7 +31,7 @@ KEPT = timedelta(days=3)
 VERBS = {"clear away": "destroy", "deploy": "deploy", "verify": "verify", "destroy": "destroy"}
 
 
-@flow(name="nightly", flow_run_name="nightly {topology.name}-nightly")
+@flow(name="nightly", flow_run_name="nightly {topology.name}-nightly", persist_result=False)
 def nightly(
     topology: Topology = DEFAULT,
     credentials: CredentialsName = "default",

@@ -8,7 +8,7 @@ from flows.parallel import Parallel
 from tasks.sweep import list_expired, report, sweep_one
 
 
-@flow(name="sweep", flow_run_name="sweep {credentials}")
+@flow(name="sweep", flow_run_name="sweep {credentials}", persist_result=False)
 def sweep(credentials: CredentialsName = "default") -> None:
     """List what carries our tags and has expired, then delete it; nothing else is touched.
 

@@ -23,6 +23,8 @@ KEPT_FOR = timedelta(days=90)  # as Prefect, by default, keeps the run that coul
 # How results are named: topology, deployment, task, digest of what the task was given.
 OURS = re.compile(r"[a-z0-9-]+\.[0-9a-f-]{36}-[a-z_0-9]+-[0-9a-f]{32}")
 
+TYPE = "roachmesh/encrypted"  # stands in each result, where Prefect writes it
+
 _making = Lock()
 
 
@@ -36,7 +38,7 @@ class EncryptedSerializer(Serializer):
         key: Name of the `results-key` block. It stands beside each result, where Prefect writes it.
     """
 
-    type: str = Field(default="roachmesh/encrypted", frozen=True)
+    type: str = Field(default=TYPE, frozen=True)
     key: str = "default"
 
     def dumps(self, obj: Any) -> bytes:
@@ -59,12 +61,15 @@ def delete_results(topology: str, keep: str = "none") -> None:
         return
     oldest = time.time() - KEPT_FOR.total_seconds()
     for path in Path(storage.basepath or ".").expanduser().glob("*"):
-        if not OURS.fullmatch(path.name):
-            continue
-        former = path.name.startswith(f"{topology}.") and not path.name.startswith(f"{topology}.{keep}-")
+        is_theirs = OURS.fullmatch(path.name) and path.name.startswith(f"{topology}.")
         with suppress(FileNotFoundError):  # somebody else deletes it too
-            if former or path.stat().st_mtime < oldest:
+            if (is_theirs and not path.name.startswith(f"{topology}.{keep}-")) or _is_old(path, oldest):
                 path.unlink()
+
+
+def _is_old(path: Path, oldest: float) -> bool:
+    """Tell whether a file is an old result of ours; those of regions on workers have names of Prefect's."""
+    return path.is_file() and path.stat().st_mtime < oldest and TYPE.encode() in path.read_bytes()
 
 
 @cache

@@ -170,15 +170,22 @@ def test_only_the_last_deployments_results_stay_until_the_topology_goes(prefect:
     assert results() == []
 
 
-def test_old_results_of_any_topology_go_and_what_is_not_ours_stays(prefect: None) -> None:
-    folder = PREFECT_LOCAL_STORAGE_PATH.value()
-    digest = "0" * 32
-    names = [f"gone.{UUID(int=1)}-ensure_it-{digest}", f"there.{UUID(int=1)}-ensure_it-{digest}", digest]
-    for name in names:
-        (folder / name).touch()
-    for name in (names[0], names[2]):
-        utime(folder / name, (0, datetime.now(UTC).timestamp() - KEPT_FOR.total_seconds() - 60))
+def test_old_results_of_any_topology_and_region_go_and_what_is_not_ours_stays(prefect: None) -> None:
+    night()
+    real = results()[0]
+    folder = real.parent
+    of_topology, of_region, young, others = (
+        folder / name for name in (f"gone.{UUID(int=1)}-it", "0" * 32, "1" * 32, "2" * 32)
+    )
+    for path in (of_topology, of_region, young):
+        path.write_bytes(real.read_bytes())
+    others.write_text("{}")
+    for path in (of_topology, of_region, others):
+        utime(path, (0, datetime.now(UTC).timestamp() - KEPT_FOR.total_seconds() - 60))
 
+    delete_results("another")
+
+    assert [path.exists() for path in (of_topology, of_region, young, others)] == [False, False, True, True]
+    young.unlink()
+    others.unlink()
     delete_results("month")
-
-    assert [name for name in names if (folder / name).exists()] == names[1:]
