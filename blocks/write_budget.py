@@ -73,7 +73,7 @@ class WriteBudget(SansIOHTTPPolicy[Any, Any]):
             return
         try:
             if _is_shared(self._shared):
-                rate_limit(self._shared, timeout_seconds=PATIENCE_S)
+                rate_limit(self._shared, timeout_seconds=PATIENCE_S, strict=True)
                 return
         except (httpx.HTTPError, ConcurrencySlotAcquisitionError, TimeoutError) as exc:
             logger().warning("Prefect does not keep the pace of writes, this process keeps its own: %s", exc)

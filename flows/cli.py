@@ -238,8 +238,15 @@ def sweep(
     if not yes and typer.prompt("Write yes to delete it") != "yes":
         raise NotConfirmed("nothing was touched.", where="sweep")
     if given:
+        errors = []
         for one in expired:
-            typer.echo(f"{expiry.remove_expired(subscription, one)}; its secrets in Prefect stay")
+            try:
+                typer.echo(expiry.outcome(one, expiry.remove_expired(subscription, one)))
+            except RoachmeshError as exc:
+                errors.append(exc)
+        if errors:
+            errors[0].also += tuple(map(str, errors[1:]))
+            raise errors[0]
         return
     from flows.sweep import sweep as flow
     from flows.terminal import run

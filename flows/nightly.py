@@ -23,6 +23,7 @@ from tasks.deployment import Deployment
 from tasks.lifeline import Lifeline
 from tasks.nights import read_earlier, read_page
 from tasks.overlap import topology_lock
+from tasks.preflight import refuse_what_is_no_nights
 
 SUFFIX = "-nightly"
 LONGEST_NAME = 24 - len(SUFFIX)
@@ -54,15 +55,15 @@ def nightly(
         Lifeline(deployment, last_words=lambda: None),
         topology_lock(credentials, f"{tonight.name}_night"),
     ):
-        _Night(tonight, credentials, fan_out).run(keep_on_failure=keep_on_failure)
+        _Night(tonight, deployment, fan_out).run(keep_on_failure=keep_on_failure)
 
 
 class _Night:
     """The stages as they go."""
 
-    def __init__(self, topology: Topology, credentials: str, fan_out: FanOut) -> None:
+    def __init__(self, topology: Topology, deployment: Deployment, fan_out: FanOut) -> None:
         self._topology = topology
-        self._credentials = credentials
+        self._deployment = deployment
         self._fan_out = fan_out
         self._stages: list[Stage] = []
         self._errors: list[Exception] = []
@@ -81,15 +82,18 @@ class _Night:
         if is_clear and not is_kept:
             self._succeeds("destroy")
         stood_s = time.monotonic() - built if is_clear else 0.0
-        self._report(Night(began, tuple(self._stages)), stood_s, self._topology.expires if is_kept else None)
-        if self._errors:
-            raise self._errors[0]
+        try:
+            kept_until = self._topology.expires if is_kept else None
+            self._report(Night(began, tuple(self._stages)), stood_s, kept_until)
+        finally:
+            if self._errors:
+                raise self._errors[0]
 
     def _succeeds(self, stage: str) -> bool:
         began = time.monotonic()
         why = ""
         try:
-            run_stage(stage, self._topology, self._credentials, self._fan_out)
+            run_stage(stage, self._deployment, self._topology, self._fan_out)
         except Exception as exc:  # noqa: BLE001 -- raised when the night is over
             self._errors.append(exc)
             why = f"{type(exc).__name__}: {exc}"
@@ -99,7 +103,7 @@ class _Night:
         return not why
 
     def _report(self, tonight: Night, stood_s: float, kept_until: str | None) -> None:
-        plan = make_plan(self._topology)
+        plan = self._deployment.plan
         estimate = cost.estimate(plan, prices.shipped())
         earlier = read_earlier(plan.topology)
         create_markdown_artifact(
@@ -110,12 +114,15 @@ class _Night:
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE, persist_result=False)
-def run_stage(stage: str, topology: Topology, credentials: str, fan_out: FanOut) -> None:
+def run_stage(stage: str, deployment: Deployment, topology: Topology, fan_out: FanOut) -> None:
     """Run a stage's flow in a task of its own, by whose name the next nights find what it took.
 
     Called directly, a subflow of a night that is retried would be matched with one of the night before the
     retry, by the order of calls. Source: measured, see docs/decisions.
     """
+    credentials = deployment.credentials
+    if stage == "clear away":
+        refuse_what_is_no_nights(deployment)
     match VERBS[stage]:
         case "deploy":
             deploy(topology, credentials, fan_out=fan_out)

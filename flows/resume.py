@@ -7,7 +7,12 @@ from uuid import UUID
 import typer
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterParentTaskRunId,
+)
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import AwaitingRetry
@@ -69,10 +74,11 @@ def _let_the_worker_finish(run: FlowRun) -> None:
 def _find(client: SyncPrefectClient, wanted: str) -> FlowRun:
     runs = client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS))),
+        # What a night did is the next night's.
+        flow_run_filter=FlowRunFilter(parent_task_run_id=FlowRunFilterParentTaskRunId(is_null_=True)),
         sort=FlowRunSort.START_TIME_DESC,
         limit=HOW_MANY,
     )
-    runs = [run for run in runs if run.parent_task_run_id is None]  # a night's are the next night's
     if not wanted:
         return _last_unfinished(runs)
     by_id = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", wanted)

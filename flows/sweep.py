@@ -5,6 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from blocks.azure_credentials import CredentialsName
 from flows.parallel import Parallel
+from tasks.lifeline import Lifeline
 from tasks.sweep import list_expired, report, sweep_one
 
 
@@ -15,13 +16,16 @@ def sweep(credentials: CredentialsName = "default") -> None:
     Args:
         credentials: Name of the block Azure Credentials whose subscription is swept; see Blocks.
     """
-    expired = list_expired(credentials)
-    listed = report(expired) or "Nothing has expired."
-    create_markdown_artifact(f"```\n{listed}\n```", key="expired", description="What expired, and goes")
+    with Lifeline(None, last_words=lambda: None):
+        expired = list_expired(credentials)
+        listed = report(expired) or "Nothing has expired."
+        create_markdown_artifact(f"```\n{listed}\n```", key="expired", description="What expired, and goes")
 
-    work = Parallel()
-    for one in expired:
-        work.start(sweep_one, credentials, one)
-    done = "\n".join(f"- {said}" for said in work.join())
-    if expired:
-        create_markdown_artifact(done, key="swept", description="What was deleted")
+        work = Parallel()
+        going = [work.start(sweep_one, credentials, one) for one in expired]
+        try:
+            work.join()
+        finally:
+            done = [f"- {one.result()}" for one in going if one.state.is_completed()]
+            if done:
+                create_markdown_artifact("\n".join(done), key="swept", description="What was deleted")

@@ -29,7 +29,13 @@ def ensure_cluster_dns(deployment: Deployment, region: RegionPlan) -> Outcome:
         # Without k3s's own Deployment to apply to, ours would be one without containers.
         if api.read(DEPLOYMENT, dns.COREDNS, dns.NAMESPACE) is None:
             raise KubernetesBusy("there is no Deployment coredns yet", where=region.name)
-        return api.apply(dns.objects(deployment.plan, region))
+        *read_by_pods, coredns = dns.objects(deployment.plan, region)
+        changed = api.apply(read_by_pods)
+        custom = api.read("v1/ConfigMap", dns.CUSTOM, dns.NAMESPACE)
+        if custom is None:
+            raise KubernetesBusy(f"the ConfigMap {dns.CUSTOM} is gone again", where=region.name)
+        version = custom["metadata"]["resourceVersion"]
+        return [*changed, *api.apply([dns.restarted_for(coredns, version)])]
 
     changed = wait_until(apply, what=f"CoreDNS in {region.name}", timeout_s=KNOWN_TIMEOUT_S)
     new = f"Service {dns.SERVICE}" in changed

@@ -61,11 +61,11 @@ class Lifeline(AbstractContextManager["Lifeline"]):
     """Held by a root flow as long as it works; when that is ended from outside, it says what exists.
 
     Args:
-        deployment: What the run works on.
+        deployment: What the run works on; None when that is no single topology.
         last_words: What else is to be said when all of the run is closed, before its process goes.
     """
 
-    def __init__(self, deployment: Deployment, last_words: Callable[[], object]) -> None:
+    def __init__(self, deployment: Deployment | None, last_words: Callable[[], object]) -> None:
         self._deployment = deployment
         self._last_words = last_words
         self._let_go = threading.Event()
@@ -90,11 +90,13 @@ class Lifeline(AbstractContextManager["Lifeline"]):
 
     def _close_what_died(self, client: SyncPrefectClient) -> None:
         """Close what dead runs of this topology, and earlier attempts of this one, left "Running"."""
+        if self._deployment is None:
+            return
         earlier = latest(client, self._deployment.plan.topology, FLOWS)
         for dead in close_what_died(client, [run for run in earlier if run.id != self._run.id]):
             logger().warning("%s (%s) claimed to run, but its process is gone", dead.name, page(dead.id))
         close_children(client, [self._run.id])
-        ended = [run.id for run in earlier if run.id == self._run.id or not is_alive(run)]
+        ended = [run.id for run in earlier if run.id == self._run.id or is_over(run) or not is_alive(run)]
         wait_until(
             lambda: not are_at_work(client, ended),
             what="an end of the regions that an earlier run had on workers",
@@ -179,6 +181,8 @@ class Lifeline(AbstractContextManager["Lifeline"]):
         self._last_words()
 
     def _say_what_exists(self) -> None:
+        if self._deployment is None:
+            return
         try:
             show_what_exists(self._deployment)
         except RoachmeshError as exc:

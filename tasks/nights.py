@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -29,9 +30,12 @@ def read_earlier(topology: str) -> list[Night]:
 
 
 def read_page(run_name: str) -> str:
-    """Give the page of this night's last run of that name; empty where it has none."""
-    with get_client(sync_client=True) as client:
-        runs = [run for run in family(client, _own_id()) if run.name == run_name]
+    """Give the page of this night's last run of that name; empty where there is none, or no answer."""
+    try:
+        with get_client(sync_client=True) as client:
+            runs = [run for run in family(client, _own_id()) if run.name == run_name]
+    except httpx.HTTPError:
+        return ""
     last = max(runs, key=lambda run: run.created or _never(), default=None)
     return page(last.id) if last else ""
 

@@ -5,11 +5,12 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 import requests
 
-from roachmesh import fixed_fields
-from roachmesh.errors import InvalidTopology, Permanent, Transient
+from roachmesh import fixed_fields, names
+from roachmesh.errors import InvalidTopology, NotOurs, Permanent, Transient
+from tasks.azure_resource import tags_of
 from tasks.deployment import Deployment, load_credentials
 from tasks.engine import always
-from tasks.resource_group import ResourceGroup, read_machine_tags
+from tasks.resource_group import ResourceGroup, find_group, read_machine_tags
 
 ASK_TIMEOUT_S = 10
 
@@ -42,6 +43,22 @@ def refuse_expired(deployment: Deployment) -> None:
     if expires and datetime.fromisoformat(expires) < datetime.now(UTC):
         raise InvalidTopology(
             f"expires: {expires} is over.", advice="Write a later time, or leave the field out."
+        )
+
+
+def refuse_what_is_no_nights(deployment: Deployment) -> None:
+    """Let no night clear away what a person deployed under the name of a night: nights always expire.
+
+    Raises:
+        NotOurs: it is there, and never expires.
+    """
+    found = find_group(deployment)
+    tags = tags_of(found) if found else {}
+    if names.TAG_SSH_KEY in tags and names.TAG_EXPIRES not in tags:
+        raise NotOurs(
+            "it was made by no night, since it does not expire.",
+            where=deployment.resource_group,
+            advice="Destroy it, or give the topology of the nights another name.",
         )
 
 

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from blocks.logger import logger
 from roachmesh import names
 from roachmesh.inventory import RESOURCE_GROUP, VIRTUAL_MACHINE, Body
 from tasks.azure_errors import azure_errors
 from tasks.azure_resource import OPERATIONS, Clients, delete, tags_of
+from tasks.threads import ask_all
 
 DELETE_TIMEOUT_S = 1800.0
 # What says of a group that it has machines of ours, or will go with them.
@@ -26,9 +27,15 @@ def is_ours(topology: str, resource: Body, all_resources: Sequence[Body]) -> boo
     """Tell what carries a topology's tag; a machine's system disk is made by Azure and counts as its."""
     owner_id = resource.get("managedBy", "").lower()
     owners = [
-        one for one in all_resources if one["type"] == VIRTUAL_MACHINE and one["id"].lower() == owner_id
+        one
+        for one in all_resources
+        if one["type"] == VIRTUAL_MACHINE and one["id"].lower() == owner_id and _is_system_disk(resource)
     ]
     return tags_of(owners[0] if owners else resource).get(names.TAG_TOPOLOGY) == topology
+
+
+def _is_system_disk(resource: Body) -> bool:
+    return str(resource["name"]).startswith(names.os_disk(""))
 
 
 def describe(clients: Clients, topology: str, group: str) -> list[str]:
@@ -73,10 +80,13 @@ def _delete_one_by_one(clients: Clients, group: str, resources: Sequence[Body]) 
         paths = [
             (group, resource["name"])
             for resource in resources
-            if resource["type"].lower() == kind.lower() and not resource["name"].startswith(names.os_disk(""))
+            if resource["type"].lower() == kind.lower() and not _is_system_disk(resource)
         ]
-        with ThreadPoolExecutor() as workers:
-            list(workers.map(lambda path, kind=kind: delete(clients, kind, path, DELETE_TIMEOUT_S), paths))
+        ask_all(partial(_delete_at, clients, kind), paths)
+
+
+def _delete_at(clients: Clients, kind: str, path: tuple[str, ...]) -> None:
+    delete(clients, kind, path, DELETE_TIMEOUT_S)
 
 
 def _unmark(clients: Clients, group: Body) -> None:

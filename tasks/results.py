@@ -62,7 +62,7 @@ def delete_results(topology: str, keep: str = "none") -> None:
     oldest = time.time() - KEPT_FOR.total_seconds()
     for path in Path(storage.basepath or ".").expanduser().glob("*"):
         is_theirs = OURS.fullmatch(path.name) and path.name.startswith(f"{topology}.")
-        with suppress(FileNotFoundError):  # somebody else deletes it too
+        with suppress(OSError):  # somebody else deletes it too, or it is not ours to read
             if (is_theirs and not path.name.startswith(f"{topology}.{keep}-")) or _is_old(path, oldest):
                 path.unlink()
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
@@ -11,6 +12,7 @@ from azure.mgmt.resource.resources import ResourceManagementClient
 from blocks import AzureCredentials, SshKey
 from blocks.logger import logger
 from roachmesh import names, ssh_keys
+from roachmesh.errors import AlreadyRunning
 from roachmesh.inventory import Body
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
@@ -20,6 +22,7 @@ from tasks.engine import always
 from tasks.keys import forget
 from tasks.overlap import topology_lock
 from tasks.removal import describe, remove
+from tasks.results import delete_results
 
 
 class Subscription:
@@ -78,16 +81,18 @@ def find_expired(subscription: Subscription) -> list[Expired]:
     with azure_errors("resource groups"):
         listed = subscription.resources().resource_groups.list(filter=f"tagName eq '{names.TAG_EXPIRES}'")
         groups = [group.as_dict() for group in listed]
-    return [
-        Expired(
-            topology=topology,
-            expires=tags_of(group)[names.TAG_EXPIRES],
-            group=group,
-            contents=tuple(describe(subscription, topology, group["name"])),
-        )
-        for group in groups
-        if (topology := _owner(group)) and _is_over(group)
-    ]
+    found = [_look(subscription, group) for group in groups]
+    return [one for one in found if one]
+
+
+def _look(subscription: Subscription, group: Body) -> Expired | None:
+    """Say what a group is of, if that has expired."""
+    topology = _owner(group)
+    if topology is None or not _is_over(group):
+        return None
+    contents = describe(subscription, topology, group["name"])
+    expires = tags_of(group)[names.TAG_EXPIRES]
+    return Expired(topology=topology, expires=expires, group=group, contents=tuple(contents))
 
 
 def _owner(group: Body) -> str | None:
@@ -98,7 +103,9 @@ def _owner(group: Body) -> str | None:
 
 
 def _is_over(group: Body) -> bool:
-    expires = tags_of(group)[names.TAG_EXPIRES]
+    expires = tags_of(group).get(names.TAG_EXPIRES)
+    if expires is None:
+        return False
     try:
         return datetime.fromisoformat(expires) < datetime.now(UTC)
     except (ValueError, TypeError):  # no time, or one without a zone
@@ -106,10 +113,20 @@ def _is_over(group: Body) -> bool:
         return False
 
 
-def remove_expired(subscription: Subscription, expired: Expired) -> str:
-    """Delete what is ours of a deployment whose time is over; says what came of it."""
-    count = remove(subscription, expired.topology, expired.group)
-    return f"{expired.topology}: {count} resources deleted"
+def remove_expired(subscription: Subscription, expired: Expired) -> int | None:
+    """Delete what is ours of a deployment whose time is over; returns how many resources went.
+
+    Looked at once more: None if a run has given it more time since, or somebody destroyed it.
+    """
+    name = expired.group["name"]
+    with azure_errors(name):
+        try:
+            group = subscription.resources().resource_groups.get(name).as_dict()
+        except ResourceNotFoundError:
+            return None
+    if _owner(group) is None or not _is_over(group):
+        return None
+    return remove(subscription, expired.topology, group)
 
 
 @always("expired deployments")
@@ -120,23 +137,17 @@ def list_expired(credentials: str) -> list[Expired]:
 
 @always("sweep {expired.topology}")
 def sweep_one(credentials: str, expired: Expired) -> str:
-    """Delete an expired deployment, and the secrets here that are its.
-
-    Looked at once more when no other run can change it any longer, since one may have given it more time.
-
-    Raises:
-        AlreadyRunning: another run works on it.
-    """
-    subscription = Subscription(load_credentials(credentials))
-    with topology_lock(credentials, expired.topology):
-        still = [one for one in find_expired(subscription) if one.topology == expired.topology]
-        if not still:
-            return f"{expired.topology}: has not expired any more"
-        said = remove_expired(subscription, still[0])
-        if _is_key_of(still[0]):
-            forget(expired.topology)
-            return f"{said}, and its secrets"
-        return f"{said}; its secrets are not in this Prefect"
+    """Delete an expired deployment, and the secrets here that are its, unless another run works on it."""
+    try:
+        with topology_lock(credentials, expired.topology):
+            has_key = _is_key_of(expired)
+            count = remove_expired(Subscription(load_credentials(credentials)), expired)
+            if has_key and count is not None:
+                forget(expired.topology)
+                delete_results(expired.topology)
+    except AlreadyRunning as exc:
+        return f"{expired.topology}: left to the next sweep, since {exc.message}"
+    return f"{outcome(expired, count)}{', and its secrets' if has_key and count is not None else ''}"
 
 
 def _is_key_of(expired: Expired) -> bool:
@@ -146,6 +157,13 @@ def _is_key_of(expired: Expired) -> bool:
     return (
         has_block(SshKey, topology)
         and ssh_keys.fingerprint(load_block(SshKey, topology).public_key) == marked
+    )
+
+
+def outcome(expired: Expired, count: int | None) -> str:
+    """Say what came of deleting an expired deployment."""
+    return f"{expired.topology}: " + (
+        "has not expired any more, or is gone" if count is None else f"{count} resources deleted"
     )
 
 

@@ -9,13 +9,13 @@ from prefect import Task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, TaskRun, WorkPoolStatus
 from prefect.deployments import run_deployment
-from prefect.exceptions import MissingResult, ObjectNotFound
+from prefect.exceptions import ObjectNotFound
 from prefect.filesystems import WritableFileSystem
 from prefect.results import get_default_result_storage
 from prefect.runtime import flow_run
 
 from blocks.write_budget import share_write_budget
-from roachmesh.errors import CannotFanOut, NotReadyYet, RegionLost
+from roachmesh.errors import CannotFanOut, NotReadyYet, RegionLost, RoachmeshError
 from roachmesh.plan import RegionPlan
 from tasks.deployment import Deployment, load_credentials
 from tasks.lifeline import Lifeline
@@ -123,7 +123,9 @@ def _result_of(ended: State[Any], region: RegionPlan) -> Any:
     """Give the region's result, or raise what it failed with."""
     try:
         result = ended.result(raise_on_failure=False)
-    except (MissingResult, OSError, ValueError) as exc:
+    except Exception as exc:
+        if not ended.is_completed():  # its error is of a kind that cannot be made again from its message
+            raise RoachmeshError(ended.message or "", where=f"region {region.name}") from exc
         raise CannotFanOut(
             f"what its worker remembered is not found here: {exc}",
             where=f"region {region.name}",
@@ -156,7 +158,11 @@ class RegionLifeline(Lifeline):
     def _is_wanted(self, client: SyncPrefectClient) -> bool:
         if self._parent is None:
             return False
-        return is_alive(client.read_flow_run(self._parent))
+        try:
+            parent = client.read_flow_run(self._parent)
+        except ObjectNotFound:
+            return False
+        return is_alive(parent) and not is_over(parent)
 
     def _say_what_exists(self) -> None:
         """Leave that to the run that wanted it."""

@@ -77,6 +77,15 @@ def objects(plan: Plan, region: RegionPlan) -> list[dict[str, Any]]:
     ]
 
 
+def restarted_for(coredns: dict[str, Any], version: str) -> dict[str, Any]:
+    """Have the pods of CoreDNS be of a version of what they read.
+
+    A ConfigMap that is changed, or was gone, reaches running pods after a minute or two only.
+    """
+    template = {"metadata": {"annotations": {f"roachmesh/{CUSTOM}": version}}}
+    return {**coredns, "spec": {**coredns["spec"], "template": template}}
+
+
 def forwards(peers: Sequence[RegionPlan]) -> str:
     """Render CoreDNS's part that asks other clusters; a name that is not there yet is forgotten in 2 s."""
     return "".join(

@@ -79,7 +79,7 @@ def markdown(
             "## Trend",
             _trend([tonight, *earlier]),
             "## Cost",
-            _cost(cost, stood_s),
+            _cost(cost, stood_s, so_far=kept_until is not None),
         )
     )
 
@@ -146,11 +146,12 @@ def _bar(night: Night, longest_s: float) -> str:
     return cells
 
 
-def _cost(cost: Cost, stood_s: float) -> str:
+def _cost(cost: Cost, stood_s: float, *, so_far: bool) -> str:
     usd = cost.usd_per_hour * Decimal(stood_s) / 3600
+    so = " so far" if so_far else ""
     more = "" if cost.complete else "; more, since some prices are not known"
     return (
-        f"{usd:.{2 if usd >= 1 else 4}f} USD at most{more}: {stood_s / 60:.0f} minutes from the beginning of "
-        f"its making, at {cost.usd_per_hour:.2f} USD an hour by Azure's list prices of {cost.date}, without "
-        "traffic."
+        f"{usd:.{2 if usd >= 1 else 4}f} USD at most{so}{more}: {stood_s / 60:.0f} minutes from the "
+        f"beginning of its making, at {cost.usd_per_hour:.2f} USD an hour by Azure's list prices of "
+        f"{cost.date}, without traffic."
     )

@@ -109,5 +109,6 @@ def test_nobody_destroys_without_a_confirmation() -> None:
 def test_a_deployment_says_what_it_changes_how_long_it_takes_and_what_to_do(deployment: Schema) -> None:
     for said in ("**Takes**", "**If it fails**"):
         assert said in deployment["description"]
-    assert deployment["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
+    strategy = "CANCEL_NEW" if deployment["name"] == "nightly" else "ENQUEUE"
+    assert deployment["concurrency_limit"]["collision_strategy"] == strategy
     assert deployment["tags"] == ["roachmesh"]

@@ -8,7 +8,7 @@ import pytest
 
 from roachmesh import names, topology
 from roachmesh.errors import InvalidTopology, NotOurs, ReplaceMachine
-from roachmesh.inventory import PodRoute
+from roachmesh.inventory import DISK, VIRTUAL_MACHINE, PodRoute
 from roachmesh.outcome import Outcome
 from roachmesh.plan import RegionPlan, make_plan
 from tasks.deployment import Deployment
@@ -30,6 +30,7 @@ from tasks.network import (
 )
 from tasks.peering import ensure_peering
 from tasks.preflight import judge_fixed_fields
+from tasks.removal import is_ours
 from tasks.resource_group import delete_resource_group, ensure_resource_group, read_resource_group
 from tests.flows.conftest import EVERYBODY, OPERATORS, Cloud
 
@@ -271,6 +272,16 @@ def test_destroying_leaves_what_somebody_else_put_into_the_group(cloud: Cloud) -
 
     left = cloud.azure.resources.resources.list_by_resource_group(group)
     assert [resource.name for resource in left] == ["theirs"]
+
+
+def test_a_disk_of_somebody_elses_on_our_machine_is_not_ours() -> None:
+    tags = {names.TAG_TOPOLOGY: "ours"}
+    machine = {"type": VIRTUAL_MACHINE, "id": "/machine", "name": "crdb-eastus-1", "tags": tags}
+    disk = {"type": DISK, "id": "/disk", "managedBy": "/MACHINE"}
+    system, theirs = {**disk, "name": names.os_disk("crdb-eastus-1")}, {**disk, "name": "their-backup"}
+
+    assert is_ours("ours", system, [machine, system, theirs])
+    assert not is_ours("ours", theirs, [machine, system, theirs])
 
 
 def pod_routes(region: RegionPlan, first: int = 0) -> list[PodRoute]:

@@ -186,12 +186,23 @@ def test_a_night_clears_away_what_the_last_one_left_with_other_keys(
 
     monkeypatch.setattr(stages, "happens", leave_something)
     monkeypatch.setattr(module, "destroy", destroy)  # the real one
-    leave_something("deploy", topology.parse({"name": "left-nightly", "regions": REGIONS}))
+    left = {"name": "left-nightly", "expires": "2099-01-01T00:00:00Z", "regions": REGIONS}
+    leave_something("deploy", topology.parse(left))
     old_key = load_block(SshKey, "left-nightly").public_key
 
     _, state = run(cloud, "left")
 
     assert state.is_completed(), state.message
     assert not has_block(SshKey, "left-nightly")
-    leave_something("deploy", topology.parse({"name": "left-nightly", "regions": REGIONS}))
+    leave_something("deploy", topology.parse(left))
     assert load_block(SshKey, "left-nightly").public_key != old_key
+
+
+def test_what_a_person_deployed_under_a_nights_name_is_not_cleared_away(cloud: Cloud, stages: Stages) -> None:
+    made = cloud.deployment(name="mine-nightly", regions=REGIONS)
+
+    _, state = run(cloud, "mine")
+
+    assert "roachmesh-mine-nightly: it was made by no night" in state.message
+    assert stages.called == []
+    assert ensure_resource_group.fn(made).change == "unchanged"

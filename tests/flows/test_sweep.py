@@ -15,13 +15,16 @@ from blocks import SshKey
 from flows.cli import app
 from flows.sweep import sweep
 from roachmesh import names, topology
-from roachmesh.errors import AlreadyRunning, InvalidTopology
+from roachmesh.errors import AlreadyRunning, AzureRefused, InvalidTopology
+from roachmesh.inventory import Body
 from roachmesh.plan import make_plan
-from tasks.deployment import Deployment, has_block
+from tasks.deployment import Deployment, has_block, load_credentials
 from tasks.machines import ensure_virtual_machine
 from tasks.overlap import topology_lock
 from tasks.preflight import refuse_expired
+from tasks.removal import remove
 from tasks.resource_group import ensure_resource_group
+from tasks.sweep import Subscription, find_expired, remove_expired
 from tests.flows.conftest import Cloud
 from tests.flows.test_azure_tasks import EASTUS, Stage
 from tests.sandbox.arm_fixtures import CREDENTIALS
@@ -161,13 +164,42 @@ def test_what_another_run_works_on_is_left_to_the_next_sweep(
         raise refusal
 
     monkeypatch.setattr("tasks.sweep.topology_lock", refuse)
-    with pytest.raises(AlreadyRunning):
-        sweep(cloud.credentials)
+    sweep(cloud.credentials)
 
     assert made.deployment.resource_group in groups(cloud)
     monkeypatch.setattr("tasks.sweep.topology_lock", topology_lock)
     sweep(cloud.credentials)
     assert made.deployment.resource_group not in groups(cloud)
+
+
+def test_what_was_given_more_time_since_it_was_listed_stays(cloud: Cloud) -> None:
+    made = stage(cloud, "in-time", YESTERDAY)
+    subscription = Subscription(load_credentials(cloud.credentials))
+    (expired,) = find_expired(subscription)
+    ensure_resource_group.fn(expiring(made.deployment, TOMORROW))
+
+    assert remove_expired(subscription, expired) is None
+
+    assert made.deployment.resource_group in groups(cloud)
+
+
+def test_one_that_cannot_be_deleted_keeps_no_other(
+    cloud: Cloud, credentials_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(cloud, "a-locked", YESTERDAY)
+    other = stage(cloud, "other", YESTERDAY)
+
+    def locked(clients: object, topology: str, group: Body) -> int:
+        if topology == "a-locked":
+            raise AzureRefused("ScopeLocked", where=topology)
+        return remove(subscription, topology, group)
+
+    subscription = Subscription(load_credentials(cloud.credentials))
+    monkeypatch.setattr("tasks.sweep.remove", locked)
+    done = CliRunner().invoke(app, ["sweep", "--yes", "--credentials-file", str(credentials_file)])
+
+    assert isinstance(done.exception, AzureRefused)
+    assert other.deployment.resource_group not in groups(cloud)
 
 
 def test_without_prefect_it_needs_only_a_file(cloud: Cloud, credentials_file: Path) -> None:
@@ -182,7 +214,7 @@ def test_without_prefect_it_needs_only_a_file(cloud: Cloud, credentials_file: Pa
 
     done = CliRunner().invoke(app, [*command, "--yes"])
     assert done.exit_code == 0, done.output
-    assert "pipeline: 8 resources deleted; its secrets in Prefect stay" in done.output
+    assert "pipeline: 8 resources deleted" in done.output
     assert made.deployment.resource_group not in groups(cloud)
     assert "Nothing has expired." in CliRunner().invoke(app, command).output
 

@@ -122,6 +122,16 @@ def test_the_authoritys_key_stands_in_the_secret_and_not_in_the_chart() -> None:
     assert base64.b64encode(b"hush").decode() not in str(chart)
 
 
+def test_pods_of_coredns_are_of_a_version_of_what_they_read_and_as_many_as_before() -> None:
+    coredns = dns.objects(SEED, SEED.clusters[0])[-1]
+
+    restarted = dns.restarted_for(coredns, "42")
+
+    annotations = restarted["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"roachmesh/coredns-custom": "42"}
+    assert restarted["spec"]["replicas"] == coredns["spec"]["replicas"]
+
+
 def test_a_large_region_is_asked_for_names_through_as_many_nodes_as_coredns_takes() -> None:
     plan = k3s_plan({"name": "eastus", "nodes": 20}, {"name": "westus"})
 
