@@ -191,10 +191,11 @@ def deployed_elsewhere(deployment: Deployment, message: str, *, where: str) -> D
 
 def carries_tag(deployment: Deployment, found: Body) -> bool:
     """Tell whether something carries this topology's tag."""
-    return _owner(found) == deployment.plan.topology
+    return owner_of(found) == deployment.plan.topology
 
 
-def _owner(found: Body) -> str | None:
+def owner_of(found: Body) -> str | None:
+    """Name the topology whose tag something carries."""
     return tags_of(found).get(names.TAG_TOPOLOGY)
 
 
@@ -205,7 +206,7 @@ def tags_of(body: Body) -> dict[str, str]:
 
 def _require_tag(deployment: Deployment, found: Body, where: str) -> None:
     if not carries_tag(deployment, found):
-        owner = _owner(found)
+        owner = owner_of(found)
         whose = f"belongs to the topology {owner!r}" if owner else "was not made by Roachmesh"
         raise NotOurs(
             f"it exists and {whose}.", where=where, advice="Give the topology another name, or remove it."

@@ -8,7 +8,7 @@ from blocks.logger import logger
 from roachmesh import names
 from roachmesh.inventory import RESOURCE_GROUP, VIRTUAL_MACHINE, Body
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import OPERATIONS, Clients, delete, tags_of
+from tasks.azure_resource import OPERATIONS, Clients, delete, owner_of
 from tasks.threads import ask_all
 
 DELETE_TIMEOUT_S = 1800.0
@@ -31,7 +31,7 @@ def is_ours(topology: str, resource: Body, all_resources: Sequence[Body]) -> boo
         for one in all_resources
         if one["type"] == VIRTUAL_MACHINE and one["id"].lower() == owner_id and _is_system_disk(resource)
     ]
-    return tags_of(owners[0] if owners else resource).get(names.TAG_TOPOLOGY) == topology
+    return owner_of(owners[0] if owners else resource) == topology
 
 
 def _is_system_disk(resource: Body) -> bool:

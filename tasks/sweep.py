@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.compute import ComputeManagementClient
@@ -16,7 +16,7 @@ from roachmesh.errors import AlreadyRunning
 from roachmesh.inventory import Body
 from roachmesh.topology import Model
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import tags_of
+from tasks.azure_resource import owner_of, tags_of
 from tasks.deployment import has_block, load_block, load_credentials
 from tasks.engine import always
 from tasks.keys import forget
@@ -29,31 +29,22 @@ class Subscription:
     """The SDK's clients for credentials that need not be a block."""
 
     def __init__(self, credentials: AzureCredentials) -> None:
-        self._credentials = credentials
+        self._client = cache(credentials.get_client)
 
     def network(self) -> NetworkManagementClient:
         """Give the one for networks."""
-        return self._network
+        client: NetworkManagementClient = self._client(NetworkManagementClient)
+        return client
 
     def compute(self) -> ComputeManagementClient:
         """Give the one for machines and disks."""
-        return self._compute
+        client: ComputeManagementClient = self._client(ComputeManagementClient)
+        return client
 
     def resources(self) -> ResourceManagementClient:
         """Give the one for resource groups."""
-        return self._resources
-
-    @cached_property
-    def _network(self) -> NetworkManagementClient:
-        return self._credentials.get_client(NetworkManagementClient)
-
-    @cached_property
-    def _compute(self) -> ComputeManagementClient:
-        return self._credentials.get_client(ComputeManagementClient)
-
-    @cached_property
-    def _resources(self) -> ResourceManagementClient:
-        return self._credentials.get_client(ResourceManagementClient)
+        client: ResourceManagementClient = self._client(ResourceManagementClient)
+        return client
 
 
 class Expired(Model):
@@ -97,7 +88,7 @@ def _look(subscription: Subscription, group: Body) -> Expired | None:
 
 def _owner(group: Body) -> str | None:
     """Give the topology whose group it is, unless it is being deleted already."""
-    topology = tags_of(group).get(names.TAG_TOPOLOGY)
+    topology = owner_of(group)
     is_theirs = topology is not None and group["name"] == names.resource_group(topology)
     return topology if is_theirs and group["properties"]["provisioningState"] != "Deleting" else None
 
