@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -27,9 +28,16 @@ def main() -> int:
     parser.add_argument("--regions", type=_counts, default="1,3,10,50", help="how many; default 1,3,10,50")
     parser.add_argument("--factor", type=_factor, default=0.1, help="of Azure's own time; default 0.1")
     arguments = parser.parse_args()
+    alone = socket.socket(socket.AF_UNIX)
+    try:
+        alone.bind("\0roachmesh-bench")  # until this process ends, however it does
+    except OSError:
+        parser.error("another one is under way on this computer: wait for its end, or end it")
+    down(INSTANCE)  # what one left that was killed
     # Prefect reads its settings when it is imported, so they must stand before that.
     INSTANCE.prefect_home.mkdir(parents=True, exist_ok=True)
     os.environ.update(INSTANCE.client_environment(), PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="WARNING")
+    os.environ.update(INSTANCE.mark)
     from bench import picture
     from bench.az import measure_az
     from bench.measurement import measure

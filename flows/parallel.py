@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
+from prefect.utilities.annotations import quote
 
 from roachmesh.errors import RoachmeshError
+from roachmesh.topology import Model
 from tasks.deployment import Deployment
 
 R = TypeVar("R")
@@ -24,9 +26,12 @@ class Parallel:
     ) -> PrefectFuture[R]:
         """Start a task as soon as all of `after`, and the futures among its inputs, are there.
 
-        Prefer `after`: for every future among the inputs, Prefect asks its server once more.
+        Prefer `after`: for every future among the inputs, Prefect asks its server once more. Models are
+        quoted, or Prefect would search every plan for futures, and draw arrows from the tasks that had a part
+        in making it.
         """
-        future = task.submit(*inputs, return_state=False, wait_for=list(after), **more)
+        given = [quote(one) if isinstance(one, Model) else one for one in inputs]
+        future = task.submit(*given, return_state=False, wait_for=list(after), **more)
         self._futures.append(future)
         return future
 

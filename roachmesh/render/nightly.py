@@ -149,7 +149,7 @@ def _bar(night: Night, longest_s: float) -> str:
 def _cost(cost: Cost, stood_s: float, *, so_far: bool) -> str:
     usd = cost.usd_per_hour * Decimal(stood_s) / 3600
     so = " so far" if so_far else ""
-    more = "" if cost.complete else "; more, since some prices are not known"
+    more = "" if cost.complete else ", and what has no known price"
     return (
         f"{usd:.{2 if usd >= 1 else 4}f} USD at most{so}{more}: {stood_s / 60:.0f} minutes from the "
         f"beginning of its making, at {cost.usd_per_hour:.2f} USD an hour by Azure's list prices of "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import zip_longest
 
 from roachmesh.status import LastRun, NodeStatus, Status
 
@@ -29,8 +30,9 @@ def _row(node: NodeStatus) -> tuple[str, ...]:
 def _below(status: Status, now: datetime) -> Iterator[tuple[str, str]]:
     count = f"{status.live} of {len(status.nodes)} nodes live"
     if status.mesh:
+        connected = f"all {len(status.mesh)} clusters are connected"
         apart = [f"{region}: {problem}" for region, problem in status.mesh.items() if problem]
-        yield "mesh", "; ".join(apart) or f"all {len(status.mesh)} clusters are connected"
+        yield from zip_longest(["mesh"], apart or [connected], fillvalue="")
     yield "database", status.database_problem or f"CockroachDB {status.version}, {count}"
     for run in status.runs:
         yield f"last {run.flow}", _run(run, now)

@@ -1,5 +1,9 @@
 """The benchmark's flow against a control plane whose operations end at once: nothing timed is asserted."""
 
+import socket
+import subprocess
+import sys
+
 import pytest
 
 from bench import regions
@@ -23,3 +27,12 @@ def test_everything_is_made_and_all_of_the_time_is_somebodys(cloud: Cloud) -> No
     assert sum(measured.layers.values()) == pytest.approx(measured.makespan_s)
     assert all(measured.layers[layer] > 0 for layer in ("requests", "SDK", "Roachmesh", "Prefect"))
     assert set(measured.layers) == set(LAYERS)
+
+
+def test_a_second_one_at_a_time_is_refused() -> None:
+    with socket.socket(socket.AF_UNIX) as alone:
+        alone.bind("\0roachmesh-bench")
+        done = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "another one is under way" in done.stderr

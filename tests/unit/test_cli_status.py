@@ -118,8 +118,8 @@ def test_of_a_pod_its_name_and_state_are_said_and_why_it_does_not_run() -> None:
 def test_the_mesh_is_told_of_where_there_are_two_clusters() -> None:
     assert "\nmesh " not in status()
     assert "mesh          all 2 clusters are connected" in status(mesh={"eastus": "", "westus": ""})
-    apart = status(mesh={"eastus": "", "westus": "the agent does not know eastus"})
-    assert "mesh          westus: the agent does not know eastus\n" in apart
+    apart = status(mesh={"eastus": "", "westus": "knows nobody", "r": "knows westus alone"})
+    assert "mesh          westus: knows nobody\n              r: knows westus alone\n" in apart
 
 
 def test_a_database_that_could_not_be_asked_says_why() -> None:
