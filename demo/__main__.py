@@ -22,6 +22,8 @@ def main() -> int:
     commands.add_parser("pictures", help="take the pictures in docs/pictures/ of what runs")
     commands.add_parser("roachmesh", add_help=False, help="the command line, talking to the demo's Prefect")
     arguments, rest = parser.parse_known_args()
+    if rest and arguments.command != "roachmesh":
+        parser.error(f"unknown: {' '.join(rest)}")
     instance = Instance(Sandbox(arguments.instance))
     # Prefect reads its settings when it is imported, so they must stand before that.
     instance.prefect_home.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,13 @@ def start(instance: Instance) -> None:
     )
 
 
+def in_the_way(instance: Instance) -> list[str]:
+    """Say, in a sentence, that the server at our port is somebody else's; none if it is not."""
+    if is_healthy(instance) and next(processes.find(instance.mark, "server"), None) is None:
+        return [f"Another Prefect server answers at {instance.ui}, with blocks of its own: end it before."]
+    return []
+
+
 def start_worker(instance: Instance) -> None:
     """Have one process worker; returns when it was heard of. Each run has a process of its own."""
     if next(processes.find(instance.mark, "worker"), None) is not None:

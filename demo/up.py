@@ -22,7 +22,7 @@ def up(instance: Instance, topology_file: Path) -> int:
     """Bring everything up, deploy, and say how to reach it; returns the exit code."""
     started = time.monotonic()
     wanted = topology.load(topology_file)
-    missing = host.missing()
+    missing = [*host.missing(), *prefect_server.in_the_way(instance)]
     if missing:
         print("The demo cannot run here.", *missing)
         return 2
@@ -44,7 +44,7 @@ def up(instance: Instance, topology_file: Path) -> int:
         reason = run.state.message if run.state else "it has no state"
         print(f"\nThe deployment did not succeed: {reason}\nIts page: {instance.page(run.id)}")
         return 1
-    print(card.render(instance, cloud.result(), wanted.name, topology_file))
+    print(card.render(instance, cloud.result(), wanted, topology_file))
     say(started, "done")
     return 0
 

@@ -106,7 +106,7 @@ def deploy(
 ) -> None:
     """Deploy a topology, or bring what is deployed back to it.
 
-    What is already right is left alone; a run that failed or was interrupted is continued by the next.
+    What is already right is left alone, also when a run before this one failed or was interrupted.
     """
     topology = _load(topology_file)
     _require_prefect()
@@ -141,8 +141,8 @@ def resume(
 def verify(topology_file: TopologyFile, credentials: Credentials = "default") -> None:
     """Prove that what is deployed is as planned, and works.
 
-    Every node must reach every other, and read the SQL that each region wrote, through nodes and poolers,
-    into a table of its own; 500 clients at once must be served by a pooler.
+    Every node must reach every other; one of each region, and every pooler, must read the SQL that each
+    region wrote into a table of its own; 500 clients at once must be served by a pooler.
     """
     topology = _load(topology_file)
     _require_prefect()

@@ -207,7 +207,7 @@ def _leave(console: Console, last_words: Sequence[str]) -> NoReturn:
     """End this process although a flow's threads may still be busy in it."""
     for text in last_words:
         terminal.show(text)
-    console.print("`roachmesh resume`, or the same command again, continues.")
+    console.print("`roachmesh resume` continues.")
     os._exit(INTERRUPTED)
 
 

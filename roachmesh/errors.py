@@ -3,7 +3,7 @@
 RoachmeshError                message, where, advice
 ├─ Permanent                  retrying does not help
 │  ├─ InvalidTopology         the input cannot work                             exit code 2
-│  ├─ NotConfirmed            destroy was asked for without the name            exit code 2
+│  ├─ NotConfirmed            what cannot be undone was not confirmed           exit code 2
 │  ├─ NotApproved             somebody who was asked said no                    exit code 2
 │  ├─ AlreadyRunning          another run changes this topology                 exit code 2
 │  ├─ CannotContinue          the run that is to be continued cannot be         exit code 2
@@ -17,7 +17,7 @@ RoachmeshError                message, where, advice
 │  │  └─ DeployedElsewhere    another Prefect server has the keys to it         exit code 10
 │  ├─ AzureRefused            Azure said no, with its code                      exit code 10
 │  ├─ ReplaceMachine          a living machine cannot be changed so             exit code 10
-│  ├─ HostFailed              a command on a machine failed, or its key is wrongexit code 20
+│  ├─ HostFailed              a command failed there, or its host key is wrong exit code 20
 │  ├─ GateFailed              nodes cannot reach each other                     exit code 20
 │  ├─ KubernetesRefused       a Kubernetes API said no, or cannot do it         exit code 30
 │  └─ DatabaseFailed          CockroachDB refused                               exit code 40

@@ -183,9 +183,9 @@ def deployed_elsewhere(deployment: Deployment, message: str, *, where: str) -> D
     return DeployedElsewhere(
         f"another Prefect server deployed it: {message}",
         where=where,
-        advice=f"Use that server (PREFECT_API_URL), or save its blocks ssh-key/{topology} and "
-        f"certificates/{topology} here. If they are lost, nobody gets in any more: "
-        f"`az group delete -n {deployment.resource_group}`, and deploy anew.",
+        advice=f"Use that server (PREFECT_API_URL), or save its blocks named {topology} here: ssh-key, "
+        f"certificates, database-passwords, with clusters kubernetes-secrets. If they are lost, "
+        f"nobody gets in any more: `az group delete -n {deployment.resource_group}`, and deploy anew.",
     )
 
 

@@ -28,9 +28,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     if kind == "ext4":
         return {"device": device, "changed": False}
     if kind or probe.returncode != NOTHING_FOUND:
-        return {
-            "error": f"{device} holds {kind or probe.stderr.strip() or 'something else'}, expected nothing"
-        }
+        held = kind or probe.stderr.strip() or "something else"
+        raise RuntimeError(f"{device} holds {held}, expected nothing")
     made = subprocess.run(["mkfs.ext4", "-q", device], capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"mkfs.ext4 {device}: {made.stderr.strip()}")

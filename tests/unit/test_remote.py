@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from roachmesh.remote import agent, install_binary, place_files, read_certificates
+from roachmesh.remote import agent, install_binary, place_files, prepare_disk, read_certificates
 from tasks.sessions import program_text
 
 OWNER = pwd.getpwuid(os.getuid()).pw_name
@@ -201,3 +201,15 @@ def test_certificates_that_are_not_there_are_none(tmp_path: Path) -> None:
     pair = [str(tmp_path / "node.crt"), str(tmp_path / "node.key")]
 
     assert read_certificates.main({"pairs": [pair]}) == {"pairs": [[None, None]]}
+
+
+def test_a_disk_that_holds_anything_else_is_refused_and_not_formatted(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    subprocess.run(["mkswap", disk], check=True, capture_output=True)
+    before = disk.read_bytes()
+
+    with pytest.raises(RuntimeError, match="disk holds swap, expected nothing"):
+        prepare_disk.main({"candidates": ["/dev/disk/none", str(disk)]})
+
+    assert disk.read_bytes() == before
