@@ -47,7 +47,7 @@ def serve(instance: Instance, factor: float, directory: Path) -> None:
     listener = socket.create_server(("127.0.0.1", instance.arm_port))
     authority = tls.new_authority(f"{instance.mark} benchmark")
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    secret = secrets.token_urlsafe(32)
+    secret = secrets.token_hex(32)  # it may not look like an option to `az login`
     card = Card.new(instance, client_secret=secret, ca_pem=authority.pem, started_at=started_at)
     app = App(instance, card.credentials, latency=factor)
     server = WebServer(app, *tls.issue(authority, ["localhost", "127.0.0.1"], directory, "arm"))

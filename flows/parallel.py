@@ -39,11 +39,13 @@ class Parallel:
         """Wait for all, and only then raise what failed first: no sibling is left running.
 
         Gives the results in the order of the starts. What else failed is said by the error that is raised.
-        A task whose input failed never ran; its cause is raised, not that it could not run.
+        Errors of ours come before others, since they tell what to do. A task whose input failed never ran:
+        its cause is raised, not that it could not run.
         """
         for future in self._futures:
             future.wait()
         failed = [one.result(raise_on_failure=False) for one in self._futures if _has_failed(one.state)]
+        failed.sort(key=lambda error: not isinstance(error, RoachmeshError))
         if failed and isinstance(failed[0], RoachmeshError):
             failed[0].also += tuple(dict.fromkeys(str(error) for error in failed[1:]))
         if failed and isinstance(failed[0], BaseException):

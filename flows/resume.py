@@ -86,7 +86,8 @@ def _find(client: SyncPrefectClient, wanted: str) -> FlowRun:
     if not found:
         raise CannotContinue(
             f"{wanted!r} is none of the last {HOW_MANY} runs.",
-            advice="Write a run's id, its page's address, or its name: 'deploy NAME'.",
+            advice="Write a run's id, its page's address, or its name: 'deploy NAME'. A night begins "
+            "anew by *Retry* on its page.",
         )
     return found[0]
 

@@ -27,7 +27,7 @@ AVAILABILITY_SET = "Microsoft.Compute/availabilitySets"
 DISK = "Microsoft.Compute/disks"
 VIRTUAL_MACHINE = "Microsoft.Compute/virtualMachines"
 
-# What people call these types, in the order in which they are made.
+# What people call these types.
 LABELS = {
     RESOURCE_GROUP: "resource group",
     SECURITY_GROUP: "NSG",

@@ -39,7 +39,7 @@ def main(instance: Instance, ready: int) -> None:
     authority = tls.new_authority(f"{instance.mark} certificate authority")
     card = Card.new(
         instance,
-        client_secret=secrets.token_urlsafe(32),
+        client_secret=secrets.token_hex(32),  # it may not look like an option to `az login`
         ca_pem=authority.pem,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -1,14 +1,26 @@
 """Certificates where they are used: one that still serves stays, any other is issued anew."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from blocks import Certificates
 from blocks.logger import logger
-from roachmesh.certificates import KeyPair, Purpose, public_half, reasons_to_issue
+from roachmesh.certificates import KeyPair, Purpose, client_purpose, public_half, reasons_to_issue
 from tasks.sessions import File, Session
 
+ROOTS_LIFETIME = timedelta(hours=1)
+
 Halves = tuple[str | None, str | None]  # certificate, public half of the key, both PEM
+
+
+def of_root(block: Certificates, lifetime: timedelta = ROOTS_LIFETIME) -> dict[str, str]:
+    """Issue a certificate to SQL's root; gives the texts by the names that `cockroach` looks for."""
+    issued = block.issue(client_purpose("root"), lifetime)
+    return {
+        "ca.crt": block.ca_certificate,
+        "client.root.crt": issued.certificate,
+        "client.root.key": issued.key,
+    }
 
 
 def on_machine(host: Session, block: Certificates, wanted: Mapping[str, Purpose], owner: str) -> list[File]:

@@ -8,7 +8,7 @@ import yaml
 from roachmesh.drift import Finding
 from roachmesh.plan import Node, RegionPlan
 from roachmesh.render import cilium, dns
-from tasks.cilium import lost
+from tasks.cilium import CHART, lost
 from tasks.deployment import Deployment
 from tasks.hosts import session
 from tasks.kubernetes import Kubernetes, kubernetes
@@ -17,8 +17,6 @@ from tasks.machines import read_machine
 from tasks.mesh import disconnected
 
 SERVICES = ("dnsmasq.service", "systemd-resolved.service")
-
-HELM_CHART = "helm.cattle.io/v1/HelmChart"
 
 
 def survey_clusters(deployment: Deployment) -> list[Finding]:
@@ -68,7 +66,7 @@ def _chart(api: Kubernetes, deployment: Deployment, region: RegionPlan) -> Findi
     """Compare the chart by what its values mean, not by how they are written."""
     values = cilium.values(deployment.plan, region).model_dump(mode="json", by_alias=True, exclude_none=True)
     wanted = {"spec": {"version": deployment.plan.cilium.version, "valuesContent": values}}
-    found = api.read(HELM_CHART, cilium.CHART, cilium.NAMESPACE)
+    found = api.read(CHART, cilium.CHART, cilium.NAMESPACE)
     if found:
         said = yaml.safe_load(found["spec"].get("valuesContent") or "{}")
         found = {**found, "spec": {**found["spec"], "valuesContent": said}}

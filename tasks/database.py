@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
-from roachmesh import certificates
 from roachmesh.errors import DatabaseBusy, DatabaseFailed, HostFailed, KubernetesRefused
 from roachmesh.outcome import Outcome
 from roachmesh.security_rules import SQL_PORT
+from tasks.certificates import of_root
 from tasks.database_node import database_node
 from tasks.deployment import Deployment
 from tasks.engine import always, once
@@ -16,7 +15,6 @@ from tasks.machines import Machine, in_region
 from tasks.sessions import TIMEOUT_S
 from tasks.wait import wait_until
 
-CLIENT_LIFETIME = timedelta(hours=1)
 INITIALISE_TIMEOUT_S = 600
 MEMBERS_TIMEOUT_S = 300.0
 
@@ -48,20 +46,17 @@ def ensure_initialised(deployment: Deployment, machines: Sequence[Machine]) -> O
 
 
 @always("all nodes live")
-def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str, Any]]:
+def wait_for_members(deployment: Deployment, machine: Machine) -> None:
     """Wait until every planned node is a live member of the one cluster.
 
     A node that formed a cluster of its own would be missing in this one's list.
-
-    Returns:
-        A row of `cockroach node status` for each node.
 
     Raises:
         NotReadyYet: naming the nodes that are not live after 300 s.
     """
     planned = {member.address: member.name for member in deployment.plan.members}
 
-    def all_live() -> list[dict[str, Any]] | None:
+    def all_live() -> bool:
         rows: list[dict[str, Any]] = json.loads(
             run_cockroach(deployment, machine, "node", "status", "--format=json")
         )
@@ -69,9 +64,9 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
         absent = [name for address, name in planned.items() if address not in live]
         if absent:
             raise DatabaseBusy(f"not live: {', '.join(absent)}")
-        return rows
+        return True
 
-    return wait_until(
+    wait_until(
         all_live,
         what=f"{len(planned)} live nodes",
         timeout_s=MEMBERS_TIMEOUT_S,
@@ -81,15 +76,9 @@ def wait_for_members(deployment: Deployment, machine: Machine) -> list[dict[str,
 
 def run_cockroach(deployment: Deployment, machine: Machine, *command: str, timeout_s: int = TIMEOUT_S) -> str:
     """Run `cockroach` beside a machine's node as SQL's root, whose certificate is there no longer than it."""
-    block = deployment.certificates()
-    root = block.issue(certificates.client_purpose("root"), CLIENT_LIFETIME)
     node = database_node(deployment, machine)
     return node.run(
         [*command, "--certs-dir={files}", f"--host={node.host}:{SQL_PORT}"],
-        files={
-            "ca.crt": block.ca_certificate,
-            "client.root.crt": root.certificate,
-            "client.root.key": root.key,
-        },
+        files=of_root(deployment.certificates()),
         timeout_s=timeout_s,
     )

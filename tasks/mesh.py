@@ -6,12 +6,12 @@ from typing import Any
 
 from roachmesh.errors import KubernetesBusy
 from roachmesh.plan import RegionPlan
+from roachmesh.render.cilium import NAMESPACE
 from tasks.deployment import Deployment
 from tasks.engine import always
 from tasks.kubernetes import Kubernetes, kubernetes
 from tasks.wait import wait_until
 
-NAMESPACE = "kube-system"
 CONNECTED_TIMEOUT_S = 300.0
 
 # Two programs know of other clusters: kvstoremesh, in one pod, is connected to them; the agents, on every

@@ -8,14 +8,13 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from blocks.logger import logger
-from roachmesh import certificates
 from roachmesh.errors import DatabaseBusy, DatabaseFailed, HostFailed, KubernetesRefused
 from roachmesh.movr import LOCALITIES, missing_localities
 from roachmesh.outcome import Outcome
 from roachmesh.render.application import RATE
 from roachmesh.render.markdown import table
 from roachmesh.security_rules import SQL_PORT
-from tasks.database import CLIENT_LIFETIME
+from tasks.certificates import of_root
 from tasks.database_node import database_node
 from tasks.deployment import Deployment
 from tasks.engine import always, once
@@ -110,15 +109,14 @@ def _fill(deployment: Deployment, machine: Machine, connection: psycopg.Connecti
 
 def _initialise(deployment: Deployment, machine: Machine) -> None:
     """Run the workload's `init` beside a node, as root with a certificate that is there no longer than it."""
-    block, database = deployment.certificates(), deployment.plan.database.name
-    root = block.issue(certificates.client_purpose("root"), CLIENT_LIFETIME)
+    database = deployment.plan.database.name
     node = database_node(deployment, machine)
+    files = of_root(deployment.certificates())
     options = "&".join(
         f"{option}={{files}}/{file}"
-        for option, file in (("sslrootcert", "ca.crt"), ("sslcert", "root.crt"), ("sslkey", "root.key"))
+        for option, file in zip(("sslrootcert", "sslcert", "sslkey"), files, strict=True)
     )
     url = f"postgresql://root@{node.host}:{SQL_PORT}/{database}?sslmode=verify-full&{options}"
-    files = {"ca.crt": block.ca_certificate, "root.crt": root.certificate, "root.key": root.key}
     try:
         node.run(["workload", "init", "movr", f"--db={database}", url], files, FILL_TIMEOUT_S)
     except (HostFailed, KubernetesRefused) as exc:

@@ -37,8 +37,8 @@ def ensure_sql_client(deployment: Deployment, machine: Machine) -> Outcome:
 
 
 @always("write through the pooler of {machine.node.region}")
-def write_through_pooler(deployment: Deployment, machine: Machine, machines: Sequence[Machine]) -> str:
-    """Write through a region's pooler from there; gives the region's name.
+def write_through_pooler(deployment: Deployment, machine: Machine, machines: Sequence[Machine]) -> None:
+    """Write through a region's pooler from there.
 
     Raises:
         DatabaseFailed: it does not serve within 30 s.
@@ -47,7 +47,6 @@ def write_through_pooler(deployment: Deployment, machine: Machine, machines: Seq
     (use,) = _use(deployment, machine, {region: in_region(machines, region)})
     if use.problem:
         raise DatabaseFailed(f"the pooler does not serve: {use.problem}", where=region)
-    return region
 
 
 @always("use all poolers from {machine.node.region}")
@@ -101,10 +100,8 @@ def _login(deployment: Deployment) -> dict[str, Any]:
 
 
 @always("every pooler serves every region")
-def judge_poolers(deployment: Deployment, used: Sequence[Sequence[Use]]) -> int:
+def judge_poolers(deployment: Deployment, used: Sequence[Sequence[Use]]) -> None:
     """Show how long it takes from where to where, and let nobody pass unless all are served.
-
-    Gives the number of pairs.
 
     Raises:
         DatabaseFailed: naming exactly the pairs that are not.
@@ -116,11 +113,10 @@ def judge_poolers(deployment: Deployment, used: Sequence[Sequence[Use]]) -> int:
     if broken := faults(uses):
         lines = "\n".join(f"- {line}" for line in broken)
         raise DatabaseFailed(f"{len(broken)} of {len(uses)} pairs fail.\n{lines}", where="poolers")
-    return len(uses)
 
 
 @always("500 clients in {machine.node.region}")
-def judge_storm(deployment: Deployment, machine: Machine) -> Storm:
+def judge_storm(deployment: Deployment, machine: Machine) -> None:
     """Have 500 clients at once at a region's pooler, and let nobody pass unless the database hardly notices.
 
     Raises:
@@ -159,7 +155,6 @@ def judge_storm(deployment: Deployment, machine: Machine) -> Storm:
     )
     if storm.answered < storm.clients or not 0 < storm.sessions <= storm.limit:
         raise DatabaseFailed(f"{said}{problems}", where=f"pooler of {region.name}")
-    return storm
 
 
 def _count_sessions(

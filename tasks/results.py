@@ -23,6 +23,7 @@ KEPT_FOR = timedelta(days=90)  # as Prefect, by default, keeps the run that coul
 # How results are named: topology, deployment, task, digest of what the task was given.
 OURS = re.compile(r"[a-z0-9-]+\.[0-9a-f-]{36}-[a-z_0-9]+-[0-9a-f]{32}")
 
+KEY = "default"  # the name of its block
 TYPE = "roachmesh/encrypted"  # stands in each result, where Prefect writes it
 
 _making = Lock()
@@ -33,21 +34,17 @@ class EncryptedSerializer(Serializer):
 
     A result that cannot be read (its key is lost, or its model has changed since) raises, which Prefect
     takes for "there is none": the task is done again. Source: prefect.results, ResultStore._exists.
-
-    Attributes:
-        key: Name of the `results-key` block. It stands beside each result, where Prefect writes it.
     """
 
     type: str = Field(default=TYPE, frozen=True)
-    key: str = "default"
 
     def dumps(self, obj: Any) -> bytes:
         """Encrypt an object's JSON."""
-        return _fernet(self.key).encrypt(JSONSerializer().dumps(obj))
+        return _fernet().encrypt(JSONSerializer().dumps(obj))
 
     def loads(self, blob: bytes) -> Any:
         """Decrypt and validate what `dumps` made."""
-        return JSONSerializer().loads(_fernet(self.key).decrypt(blob))
+        return JSONSerializer().loads(_fernet().decrypt(blob))
 
 
 def delete_results(topology: str, keep: str = "none") -> None:
@@ -73,19 +70,19 @@ def _is_old(path: Path, oldest: float) -> bool:
 
 
 @cache
-def _fernet(name: str) -> Fernet:
-    """Load a key once per process; make it if there is none."""
+def _fernet() -> Fernet:
+    """Load the key once per process; make it if there is none."""
     with _making:  # a cache lets several threads in before it knows
-        return Fernet(_load_or_make(name).key.get_secret_value())
+        return Fernet(_load_or_make().key.get_secret_value())
 
 
-def _load_or_make(name: str) -> ResultsKey:
+def _load_or_make() -> ResultsKey:
     try:
-        return load_block(ResultsKey, name)
+        return load_block(ResultsKey, KEY)
     except BlockMissing:
         made = ResultsKey(key=SecretStr(Fernet.generate_key().decode()))
     try:
-        made.save(name)
+        made.save(KEY)
     except ValueError:  # another process was quicker
-        return load_block(ResultsKey, name)
+        return load_block(ResultsKey, KEY)
     return made

@@ -117,12 +117,13 @@ def close(client: SyncPrefectClient, flow_run_id: UUID, state: State[Any] = GONE
 
 
 def close_children(client: SyncPrefectClient, flow_run_ids: list[UUID], state: State[Any] = GONE) -> None:
-    """Set the unfinished tasks and subflows of runs to `state`."""
+    """Set the unfinished tasks and subflows of runs to `state`, and those of their subflows."""
     if not flow_run_ids:
         return
     parents = FlowRunFilterParentFlowRunId(any_=flow_run_ids)
     subflows = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parents))
-    _close_tasks(client, [*flow_run_ids, *(run.id for run in subflows)], state)
+    close_children(client, [run.id for run in subflows], state)
+    _close_tasks(client, flow_run_ids, state)
     for run in subflows:
         if not is_over(run):
             client.set_flow_run_state(run.id, state, force=True)

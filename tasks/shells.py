@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from roachmesh import certificates, names
+from roachmesh import names
 from roachmesh.errors import MissingProgram
+from tasks.certificates import of_root
 from tasks.deployment import Deployment
 from tasks.machines import Machine
 from tasks.memory_files import memory_file
 from tasks.sql import node_conninfo, open_access, open_node
 
-CLIENT_LIFETIME = timedelta(hours=12)
+TUNNEL_LIFETIME = timedelta(hours=12)
 
 
 def ssh(deployment: Deployment, machine: Machine, command: Sequence[str]) -> int:
@@ -41,13 +42,7 @@ def sql_for_others(deployment: Deployment, machine: Machine, local_port: int) ->
     Such a client reads its certificate from files: they lie in a folder of the owner's alone, are valid
     for twelve hours, and go when the tunnel closes.
     """
-    block = deployment.certificates()
-    client = block.issue(certificates.client_purpose("root"), CLIENT_LIFETIME)
-    texts = {
-        "ca.crt": block.ca_certificate,
-        "client.root.crt": client.certificate,
-        "client.root.key": client.key,
-    }
+    texts = of_root(deployment.certificates(), TUNNEL_LIFETIME)
     with (
         tempfile.TemporaryDirectory(prefix="roachmesh-") as directory,
         open_node(deployment, machine, local_port) as (host, port),

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import timedelta
 from ipaddress import IPv4Address
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from roachmesh import certificates, names
+from roachmesh import names
 from roachmesh.errors import DatabaseBusy, DatabaseFailed
 from roachmesh.security_rules import SQL_PORT
+from tasks.certificates import of_root
 from tasks.database_node import database_node
 from tasks.deployment import Deployment
 from tasks.engine import always
@@ -19,7 +19,6 @@ from tasks.machines import Machine
 from tasks.memory_files import memory_file
 from tasks.tunnel import open_tunnel
 
-CLIENT_LIFETIME = timedelta(hours=1)
 CONNECT_TIMEOUT_S = 20
 TABLE = "roachmesh_verify"
 
@@ -52,8 +51,8 @@ def write_row(deployment: Deployment, machine: Machine) -> str:
 
 
 @always("read in {machine.node.region}")
-def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) -> int:
-    """Read through a node of a region what was written in all of them; gives the number of rows.
+def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) -> None:
+    """Read through a node of a region what was written in all of them.
 
     Raises:
         DatabaseFailed: a region's row is not there, or not this run's.
@@ -69,7 +68,6 @@ def read_rows(deployment: Deployment, machine: Machine, written: Sequence[str]) 
             f"rows written in {', '.join(sorted(absent))} cannot be read in {machine.node.region}.",
             where=machine.host.name,
         )
-    return len(rows)
 
 
 def _connect(deployment: Deployment, machine: Machine) -> AbstractContextManager[psycopg.Connection]:
@@ -102,11 +100,9 @@ def open_access(deployment: Deployment, machine: Machine) -> Iterator[str]:
 
     Gives what libpq must be told, for this process and those it starts.
     """
-    block = deployment.certificates()
-    client = block.issue(certificates.client_purpose("root"), CLIENT_LIFETIME)
+    texts = of_root(deployment.certificates()).values()
     with ExitStack() as held:
         host, port = held.enter_context(open_node(deployment, machine))
-        texts = (block.ca_certificate, client.certificate, client.key)
         yield node_conninfo(host, port, *(held.enter_context(memory_file(text)) for text in texts))
 
 

@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-from prefect.client.schemas.sorting import FlowRunSort
 
 from roachmesh import names, pods
 from roachmesh.errors import HostUnreachable, NotDeployed, RoachmeshError
@@ -23,8 +21,8 @@ from tasks.deployment import Deployment
 from tasks.hosts import session
 from tasks.machines import Machine, power_state, read_machine
 from tasks.mesh import disconnected
-from tasks.preflight import read_operators
 from tasks.resource_group import read_resource_group
+from tasks.runs import latest
 from tasks.threads import ask_all
 
 ANSWER_TIMEOUT_S = 30
@@ -41,14 +39,13 @@ def find_deployment(plan: Plan, credentials: str) -> Deployment:
         NotOurs: there is one, of somebody else's.
     """
     deployment = Deployment(key="terminal", plan=plan, credentials=credentials)
-    existing = read_resource_group.fn(deployment)
-    if existing is None:
+    if read_resource_group.fn(deployment) is None:
         raise NotDeployed(
             f"there is no resource group {deployment.resource_group}.",
             where=plan.topology,
             advice="Deploy the topology first.",
         )
-    return deployment.operated_from(read_operators.fn(deployment, existing))
+    return deployment
 
 
 def read_nodes(deployment: Deployment) -> list[tuple[NodeStatus, Machine | None]]:
@@ -156,15 +153,7 @@ def read_live(deployment: Deployment, machine: Machine) -> dict[str, bool]:
 def read_last_runs(topology: str, flows: Sequence[str]) -> list[LastRun]:
     """Ask Prefect for the latest run of each flow for a topology; a flow that never ran is left out."""
     with get_client(sync_client=True) as client:
-        found = [
-            (flow, run)
-            for flow in flows
-            for run in client.read_flow_runs(
-                flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[f"{flow} {topology}"])),
-                sort=FlowRunSort.START_TIME_DESC,
-                limit=1,
-            )
-        ]
+        found = [(flow, run) for flow in flows for run in latest(client, topology, [flow], limit=1)]
     return [
         LastRun(flow=flow, name=run.name, state=run.state_name or "unknown", started=run.start_time)
         for flow, run in found

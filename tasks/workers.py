@@ -13,6 +13,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.filesystems import WritableFileSystem
 from prefect.results import get_default_result_storage
 from prefect.runtime import flow_run
+from prefect.states import Crashed
 
 from blocks.write_budget import share_write_budget
 from roachmesh.errors import CannotFanOut, NotReadyYet, RegionLost, RoachmeshError
@@ -46,6 +47,12 @@ def prepare_workers(deployment: Deployment) -> None:
                 where=where,
                 advice="Register it: prefect --no-prompt deploy --all",
             ) from exc
+    if pool.is_paused:
+        raise CannotFanOut(
+            f"the work pool {pool.name} is paused.",
+            where=where,
+            advice=f"Let it go on: prefect work-pool resume {pool.name}",
+        )
     if pool.status != WorkPoolStatus.READY:
         raise CannotFanOut(
             f"no worker would take a region: the work pool {pool.name} is {pool.status}.",
@@ -114,6 +121,8 @@ def _read_end(client: SyncPrefectClient, flow_run_id: UUID) -> State[Any] | None
         if not is_over(run) and not is_starting and not is_alive(run):
             close(client, run.id)
             run = client.read_flow_run(run.id)
+    except ObjectNotFound:
+        return Crashed(message="it was deleted in Prefect")
     except httpx.HTTPError as exc:
         raise NotReadyYet(f"Prefect does not answer: {exc}") from exc
     return run.state if is_over(run) else None

@@ -3,7 +3,7 @@
 Request: {"url", "sha256" or null, "checksums_url", "ca_pem" or null, "member" or null, "target"}; without
 `sha256` the checksum is read from `checksums_url`. `member` is the executable's path in the archive, null
 when the file is the executable itself; `target` is where it goes.
-Answer: {"changed": bool, "sha256": the file's}. A wrong checksum does not heal; a download that fails may.
+Answer: {"changed": bool}. A wrong checksum does not heal; a download that fails may.
 
 What was installed is recorded beside the target, so that an unchanged one is not downloaded again.
 """
@@ -36,18 +36,16 @@ def record_path(target: Path) -> Path:
     return RECORDS / f"{target.name}.json"
 
 
-def is_installed(request: dict[str, Any], target: Path) -> str | None:
-    """Give the downloaded file's sha256 if `target` is still what was installed from it."""
+def is_installed(request: dict[str, Any], target: Path) -> bool:
+    """Tell whether `target` is still what was installed from the file that is wanted."""
     try:
         record = json.loads(record_path(target).read_text())
         installed = hashlib.sha256(target.read_bytes()).hexdigest()
     except (OSError, ValueError):
-        return None
+        return False
     if record["url"] != request["url"] or record["target_sha256"] != installed:
-        return None
-    if request["sha256"] not in (None, record["sha256"]):
-        return None
-    return str(record["sha256"])
+        return False
+    return request["sha256"] in (None, record["sha256"])
 
 
 def published(text: str, file: str) -> str:
@@ -85,9 +83,8 @@ def install(executable: bytes, target: Path) -> str:
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Install, unless it is there already."""
     target = Path(request["target"])
-    known = is_installed(request, target)
-    if known:
-        return {"changed": False, "sha256": known}
+    if is_installed(request, target):
+        return {"changed": False}
     url, ca_pem = request["url"], request["ca_pem"]
     try:
         expected = request["sha256"]
@@ -108,4 +105,4 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     record = record_path(target)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"url": url, "sha256": actual, "target_sha256": target_sha256}))
-    return {"changed": True, "sha256": actual}
+    return {"changed": True}

@@ -1,9 +1,9 @@
 """Stop a systemd unit for good, and delete files that were placed for it.
 
-Request: {"unit", "mark": the path of its drop-in, "files": [paths]}.
-Answer: {"changed": bool}; without the drop-in the unit is somebody else's, and left alone.
+Request: {"unit", "mark": the path of a file that only we place, "files": [paths]}.
+Answer: {"changed": bool}; without the mark the unit is somebody else's, and left alone.
 
-The drop-in goes last, so that a removal that was killed is repeated.
+The mark goes last, so that a removal that was killed is repeated.
 """
 
 import subprocess

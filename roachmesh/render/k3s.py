@@ -20,7 +20,6 @@ MIRROR_CA = f"{DIRECTORY}/mirror-ca.pem"
 NETWORKD_DIRECTORY = "/etc/systemd/networkd.conf.d"
 NETWORKD = f"{NETWORKD_DIRECTORY}/10-cilium.conf"
 
-KUBECONFIG = f"{DIRECTORY}/k3s.yaml"
 ETCD = "/var/lib/rancher/k3s/server/db/etcd/member"  # a server that has it is a member of a cluster
 NODE_PASSWORD = "/etc/rancher/node/password"  # noqa: S105 -- a path; a machine that has it once was a node
 STORAGE_DIR = "/var/lib/rancher/k3s/storage"  # where volumes of the class local-path are

@@ -5,11 +5,12 @@ from uuid import UUID
 import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled
 
 from flows.progress import Step, follow, watch
-from tasks.runs import close
+from tasks.runs import GONE, close, family
 
 pytestmark = pytest.mark.usefixtures("prefect")
 
@@ -83,3 +84,27 @@ def test_what_is_under_way_is_seen_and_a_cancelled_run_is_over() -> None:
 
     assert {step.kind.split("-")[0] for step in seen} == {"slow"}
     assert states == ["Cancelled"]
+
+
+def test_what_is_closed_takes_its_subflows_subflows_with_it() -> None:
+    @flow
+    def innermost(root: UUID) -> None:
+        with get_client(sync_client=True) as client:
+            close(client, root)
+            [_, inner] = sorted(family(client, root), key=lambda run: run.id != root)
+            seen.extend(run.state for run in family(client, inner.id))
+
+    @flow
+    def middle(root: UUID) -> None:
+        innermost(root)
+
+    @flow
+    def outermost(root: UUID) -> None:
+        middle(root)
+
+    seen: list[object] = []
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(outermost)
+    run_flow(outermost, flow_run=run, parameters={"root": run.id}, return_type="state")
+
+    assert [state.message for state in seen if isinstance(state, State)] == [GONE.message] * 2

@@ -86,6 +86,22 @@ def test_only_the_failed_task_and_what_follows_it_run_again() -> None:
     assert executed == Counter({"b2": 1, "b3": 1, "gate": 1})
 
 
+def test_what_tells_what_to_do_is_raised_before_what_does_not() -> None:
+    @task
+    def fail(error: Exception) -> None:
+        raise error
+
+    @flow
+    def side_by_side() -> None:
+        work = Parallel()
+        work.start(fail, KeyError("surprise"))
+        work.start(fail, AzureRefused("no", advice="Ask."))
+        work.join()
+
+    with pytest.raises(AzureRefused, match=r"^no Ask\.\nAlso: 'surprise'$"):
+        side_by_side()
+
+
 def test_a_new_deployment_runs_everything() -> None:
     whole(Deployment(key="one", plan=PLAN), ["a"])
     whole(Deployment(key="two", plan=PLAN), ["a"])

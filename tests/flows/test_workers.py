@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.filesystems import LocalFileSystem
 from prefect.flow_engine import run_flow
@@ -157,6 +157,10 @@ def test_without_the_deployment_of_regions_or_a_worker_it_says_what_to_do(
     request.getfixturevalue("pool")
     with pytest.raises(CannotFanOut, match="prefect worker start --pool fan-out"):
         prepare(deployment)
+    with get_client(sync_client=True) as client:
+        client.update_work_pool("fan-out", WorkPoolUpdate(is_paused=True))
+    with pytest.raises(CannotFanOut, match="prefect work-pool resume fan-out"):
+        prepare(deployment)
 
 
 @pytest.mark.usefixtures("shared_results", "pool")
@@ -194,6 +198,15 @@ def test_a_region_whose_process_is_gone_is_closed_and_lost(
 
     assert isinstance(parent.end(), RegionLost)
     assert client.read_flow_run(child.id).state_name == "Crashed"
+
+
+@pytest.mark.usefixtures("shared_results", "pool")
+def test_a_region_whose_run_was_deleted_is_lost(client: SyncPrefectClient, deployment: Deployment) -> None:
+    parent = Parent(deployment)
+
+    client.delete_flow_run(parent.child(client).id)
+
+    assert isinstance(parent.end(), RegionLost)
 
 
 @pytest.mark.usefixtures("shared_results", "pool")
