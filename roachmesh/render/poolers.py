@@ -1,4 +1,4 @@
-"""The kinds of poolers, and what they need in a region; another kind is a file and a line in `POOLERS`."""
+"""The kinds of poolers, and what they need in a region; each has a file of its own."""
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
