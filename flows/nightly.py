@@ -24,6 +24,7 @@ from tasks.lifeline import Lifeline
 from tasks.nights import read_earlier, read_page
 from tasks.overlap import topology_lock
 from tasks.preflight import refuse_what_is_no_nights
+from tasks.resource_group import ensure_nights_group
 
 SUFFIX = "-nightly"
 LONGEST_NAME = 24 - len(SUFFIX)
@@ -78,13 +79,11 @@ class _Night:
         is_clear = self._succeeds("clear away")
         built = time.monotonic()
         works = is_clear and self._succeeds("deploy") and self._succeeds("verify")
-        is_kept = is_clear and not works and keep_on_failure
-        if is_clear and not is_kept:
+        if is_clear and (works or not keep_on_failure):
             self._succeeds("destroy")
-        stood_s = time.monotonic() - built if is_clear else 0.0
+        stood_s = time.monotonic() - built
         try:
-            kept_until = self._topology.expires if is_kept else None
-            self._report(Night(began, tuple(self._stages)), stood_s, kept_until)
+            self._report(Night(began, tuple(self._stages)), stood_s)
         finally:
             if self._errors:
                 raise self._errors[0]
@@ -102,12 +101,12 @@ class _Night:
         self._stages.append(Stage(stage, took_s, "failed" if why else "done", why, page))
         return not why
 
-    def _report(self, tonight: Night, stood_s: float, kept_until: str | None) -> None:
+    def _report(self, tonight: Night, stood_s: float) -> None:
         plan = self._deployment.plan
         estimate = cost.estimate(plan, prices.shipped())
         earlier = read_earlier(plan.topology)
         create_markdown_artifact(
-            render.markdown(plan, tonight, earlier, estimate, stood_s, kept_until),
+            render.markdown(plan, tonight, earlier, estimate, stood_s),
             key="nightly",
             description=f"{plan.topology}: {tonight.verdict}",
         )
@@ -121,10 +120,13 @@ def run_stage(stage: str, deployment: Deployment, topology: Topology, fan_out: F
     retry, by the order of calls. Source: measured, see docs/decisions.
     """
     credentials = deployment.credentials
-    if stage == "clear away":
+    # A key for each stage: what was loaded of the last night's secrets is not this night's.
+    deployment = deployment.keeping(f"{deployment.key} {stage}")
+    if stage != "verify":
         refuse_what_is_no_nights(deployment)
     match VERBS[stage]:
         case "deploy":
+            ensure_nights_group(deployment)
             deploy(topology, credentials, fan_out=fan_out)
         case "verify":
             verify(topology, credentials)

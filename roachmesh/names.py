@@ -10,6 +10,7 @@ TAG_OPERATOR = "roachmesh-operator"
 TAG_HOST_KEY = "roachmesh-host-key"
 TAG_SSH_KEY = "roachmesh-ssh-key"
 TAG_EXPIRES = "roachmesh-expires"
+TAG_NIGHT = "roachmesh-night"  # on a group that a night made: the expiry that the night gave it
 
 # Tags on a machine: as what it was made.
 TAG_ROLE = "roachmesh-role"

@@ -1,6 +1,6 @@
 """Nights as Prefect remembers them: what each stage took, and how it ended."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -12,11 +12,11 @@ from prefect.client.schemas.filters import (
     TaskRunFilter,
     TaskRunFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.runtime import flow_run
 
 from roachmesh.render.nightly import SIGNS, Night, Stage
-from tasks.runs import family, latest, page
+from tasks.runs import family, last_heard_of, latest, page
 
 NIGHTS = 14  # two weeks
 
@@ -26,7 +26,7 @@ def read_earlier(topology: str) -> list[Night]:
     with get_client(sync_client=True) as client:
         runs = [run for run in latest(client, topology, ["nightly"], NIGHTS + 1) if run.id != _own_id()]
         nights = [_night(client, run) for run in runs]
-    return [night for night in nights if night.stages]
+    return [night for night in nights if night]
 
 
 def read_page(run_name: str) -> str:
@@ -40,17 +40,33 @@ def read_page(run_name: str) -> str:
     return page(last.id) if last else ""
 
 
-def _night(client: SyncPrefectClient, run: FlowRun) -> Night:
+def _night(client: SyncPrefectClient, run: FlowRun) -> Night | None:
+    """Read the stages of a night's last attempt; None where it came to none."""
     task_runs = client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
         task_run_filter=TaskRunFilter(name=TaskRunFilterName(any_=list(SIGNS))),
     )
-    stages = [
-        Stage(one.name, one.total_run_time.total_seconds(), _outcome(one.state))
-        for one in sorted(task_runs, key=lambda one: one.start_time or _never())
-        if one.start_time
-    ]
-    return Night(began=run.start_time or _never(), stages=tuple(stages))
+    begun = sorted((one for one in task_runs if one.start_time), key=_began)
+    # Not the run's own count, which may be ahead: see `_contradict` in tasks/lifeline.py.
+    attempt = max((one.flow_run_run_count for one in begun), default=0)
+    last = [one for one in begun if one.flow_run_run_count == attempt]
+    if not last:
+        return None
+    completed = run.state is not None and run.state.is_completed()
+    return Night(_began(last[0]), tuple(_stage(run, one) for one in last), completed)
+
+
+def _stage(run: FlowRun, task_run: TaskRun) -> Stage:
+    """Give a stage; one whose process died was ended by who found that out, maybe a day later."""
+    outcome = _outcome(task_run.state)
+    took = task_run.total_run_time
+    if outcome == "unfinished":
+        took = max(last_heard_of(run) - _began(task_run), timedelta())
+    return Stage(task_run.name, took.total_seconds(), outcome)
+
+
+def _began(task_run: TaskRun) -> datetime:
+    return task_run.start_time or _never()
 
 
 def _outcome(state: State[None] | None) -> Literal["done", "failed", "unfinished"]:

@@ -10,6 +10,7 @@ from roachmesh.errors import InvalidTopology, NotOurs, Permanent, Transient
 from tasks.azure_resource import tags_of
 from tasks.deployment import Deployment, load_credentials
 from tasks.engine import always
+from tasks.removal import is_ours, list_resources
 from tasks.resource_group import ResourceGroup, find_group, read_machine_tags
 
 ASK_TIMEOUT_S = 10
@@ -46,17 +47,26 @@ def refuse_expired(deployment: Deployment) -> None:
         )
 
 
+@always("whose it is")
 def refuse_what_is_no_nights(deployment: Deployment) -> None:
-    """Let no night clear away what a person deployed under the name of a night: nights always expire.
+    """Let no night touch what a person deployed under the name of a night.
+
+    A night's group has the expiry that the night gave it in a second tag. Who deploys into it with another
+    one, or with none, has made it his.
 
     Raises:
-        NotOurs: it is there, and never expires.
+        NotOurs: something is there, and no night's.
     """
     found = find_group(deployment)
     tags = tags_of(found) if found else {}
-    if names.TAG_SSH_KEY in tags and names.TAG_EXPIRES not in tags:
+    if found is None or (names.TAG_NIGHT in tags and tags[names.TAG_NIGHT] == tags.get(names.TAG_EXPIRES)):
+        return
+    resources = list_resources(deployment, deployment.resource_group)
+    topology = deployment.plan.topology
+    if names.TAG_SSH_KEY in tags or any(is_ours(topology, one, resources) for one in resources):
         raise NotOurs(
-            "it was made by no night, since it does not expire.",
+            f"it was made by no night, or deployed since: its tags {names.TAG_NIGHT} and {names.TAG_EXPIRES} "
+            "are not the same.",
             where=deployment.resource_group,
             advice="Destroy it, or give the topology of the nights another name.",
         )

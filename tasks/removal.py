@@ -13,7 +13,7 @@ from tasks.threads import ask_all
 
 DELETE_TIMEOUT_S = 1800.0
 # What says of a group that it has machines of ours, or will go with them.
-MARKS = (names.TAG_SSH_KEY, names.TAG_EXPIRES)
+MARKS = (names.TAG_SSH_KEY, names.TAG_EXPIRES, names.TAG_NIGHT)
 
 
 def list_resources(clients: Clients, group: str) -> list[Body]:

@@ -58,6 +58,19 @@ def ensure_resource_group(deployment: Deployment) -> Outcome:
     return ensure(deployment, deployment.inventory.resource_group())
 
 
+@always("resource group {deployment.resource_group}, a night's")
+def ensure_nights_group(deployment: Deployment) -> Outcome:
+    """Make the resource group before `deploy` does, with a tag that only nights write and `deploy` keeps."""
+    group = deployment.inventory.resource_group()
+    expires = deployment.plan.expires
+    tags = {
+        names.TAG_TOPOLOGY: deployment.plan.topology,
+        names.TAG_EXPIRES: expires,
+        names.TAG_NIGHT: expires,
+    }
+    return ensure(deployment, group.model_copy(update={"body": {**group.body, "tags": tags}}))
+
+
 @always("delete resource group {deployment.resource_group}")
 def delete_resource_group(deployment: Deployment) -> int:
     """Delete everything of a topology; returns how many resources went.

@@ -64,11 +64,16 @@ def is_alive(run: FlowRun) -> bool:
         here = is_there(str(run.labels[PROCESS]))
         if here is not None:
             return here
-        heard_of, patience = datetime.fromisoformat(str(run.labels[HEARD_OF])), SILENT
+        heard_of, patience = last_heard_of(run), SILENT
     else:  # it has only just begun, or died before it could introduce itself
         began = run.state.timestamp if run.state else run.created
         heard_of, patience = began or datetime.now(UTC), BEGINNING
     return not is_over(run) and datetime.now(UTC) - heard_of < patience
+
+
+def last_heard_of(run: FlowRun) -> datetime:
+    """Say when a process last wrote into a run that it lives."""
+    return datetime.fromisoformat(str(run.labels[HEARD_OF]))
 
 
 def are_at_work(client: SyncPrefectClient, flow_run_ids: list[UUID]) -> bool:

@@ -38,10 +38,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Night:
-    """A night, its stages in the order in which they ran; none follows one that failed but destroy."""
+    """A night, its stages in the order in which they ran; none follows one that failed but destroy.
+
+    Attributes:
+        completed: Whether it came to its end; one whose process ended between two stages did not.
+    """
 
     began: datetime
     stages: tuple[Stage, ...]
+    completed: bool = True
 
     @property
     def took_s(self) -> float:
@@ -52,12 +57,14 @@ class Night:
     def verdict(self) -> str:
         """Say how it went."""
         amiss = [f"{stage.outcome}: {stage.name}" for stage in self.stages if stage.outcome != "done"]
-        return ", ".join(amiss) or "well"
+        return ", ".join(amiss) or ("well" if self.completed else "not completed")
+
+    def outcome(self, name: str) -> str:
+        """Say how a stage ended; empty where it did not run."""
+        return next((stage.outcome for stage in self.stages if stage.name == name), "")
 
 
-def markdown(
-    plan: Plan, tonight: Night, earlier: Sequence[Night], cost: Cost, stood_s: float, kept_until: str | None
-) -> str:
+def markdown(plan: Plan, tonight: Night, earlier: Sequence[Night], cost: Cost, stood_s: float) -> str:
     """Write a night's report.
 
     Args:
@@ -66,20 +73,19 @@ def markdown(
         earlier: The nights before, the latest first.
         cost: The plan's.
         stood_s: For how long it was there, from the beginning of its making.
-        kept_until: When the wreck may be swept, if it was kept.
     """
     return "\n\n".join(
         (
             f"# {plan.topology}: {tonight.began:%Y-%m-%d %H:%M} UTC, {tonight.verdict}",
             *_failures(tonight),
-            *_kept(plan, kept_until),
-            f"Built: CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes: {_regions(plan)}.",
+            *_left(plan, tonight),
+            f"Planned: CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes: {_regions(plan)}.",
             "## Stages",
             _stages(tonight, earlier),
             "## Trend",
             _trend([tonight, *earlier]),
             "## Cost",
-            _cost(cost, stood_s, so_far=kept_until is not None),
+            _cost(cost, tonight, stood_s),
         )
     )
 
@@ -93,12 +99,17 @@ def _failures(night: Night) -> list[str]:
     ]
 
 
-def _kept(plan: Plan, until: str | None) -> list[str]:
-    if until is None:
+def _left(plan: Plan, night: Night) -> list[str]:
+    """Say what may stand when the night is over, and go on costing."""
+    group = plan.resource_group
+    if night.outcome("clear away") != "done":
+        return [f"Nothing was built. What stood in {group} before may still stand, and cost."]
+    if night.outcome("destroy") == "done":
         return []
+    why = "could not be taken down" if night.outcome("destroy") else "was kept"
     return [
-        f"What stands of it was kept, in {plan.resource_group}: the next night clears it away, and `sweep` "
-        f"from {until} on."
+        f"What was made, if anything, {why}: what stands in {group} goes on costing until the next night "
+        f"clears it away, or `sweep` from {plan.expires} on."
     ]
 
 
@@ -146,9 +157,11 @@ def _bar(night: Night, longest_s: float) -> str:
     return cells
 
 
-def _cost(cost: Cost, stood_s: float, *, so_far: bool) -> str:
+def _cost(cost: Cost, night: Night, stood_s: float) -> str:
+    if night.outcome("clear away") != "done":
+        return "Nothing was built; what stood before is not counted."
     usd = cost.usd_per_hour * Decimal(stood_s) / 3600
-    so = " so far" if so_far else ""
+    so = "" if night.outcome("destroy") == "done" else " so far"
     more = "" if cost.complete else ", and what has no known price"
     return (
         f"{usd:.{2 if usd >= 1 else 4}f} USD at most{so}{more}: {stood_s / 60:.0f} minutes from the "

@@ -38,4 +38,9 @@ def test_a_night_that_fails_is_kept_and_the_next_clears_it_away(world: World) ->
     assert said.count("failed: deploy") == 1
     assert "UTC, well" in said
     groups = [line for line in world.arm_writes()[before:] if GROUP.search(line)]
-    assert [line.split()[0] for line in groups] == ["DELETE", "PUT", "DELETE"]
+    assert [line.split()[0] for line in groups] == [
+        "DELETE",
+        "PUT",
+        "PUT",
+        "DELETE",
+    ]  # the night's mark, then the key's
