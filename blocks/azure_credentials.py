@@ -97,6 +97,8 @@ class AzureCredentials(Block):
             self.tenant_id and self.client_id and self.client_secret
         ):
             raise ValueError("a service principal needs tenant_id, client_id and client_secret")
+        if self.client_secret and self.method != "service_principal":
+            raise ValueError("a client_secret needs the method service_principal")
         return self
 
     def get_credential(self) -> TokenCredential:

@@ -225,10 +225,9 @@ def sweep(
     if given is None:
         _require_prefect()
     from tasks import sweep as expiry
-    from tasks.deployment import load_credentials
 
-    subscription = expiry.Subscription(given or load_credentials(credentials))
-    expired = expiry.find_expired(subscription)
+    subscription = expiry.Subscription(given) if given else None
+    expired = expiry.find_expired(subscription) if subscription else expiry.find_all(credentials)
     if not expired:
         typer.echo("Nothing has expired.")
         return
@@ -237,7 +236,7 @@ def sweep(
         raise NotConfirmed("nobody can be asked here.", where="sweep", advice="Write --yes to delete it.")
     if not yes and typer.prompt("Write yes to delete it") != "yes":
         raise NotConfirmed("nothing was touched.", where="sweep")
-    if given:
+    if subscription:
         errors = []
         for one in expired:
             try:
@@ -251,7 +250,7 @@ def sweep(
     from flows.sweep import sweep as flow
     from flows.terminal import run
 
-    run(flow, credentials=credentials)
+    run(flow, credentials=credentials, topologies=[one.topology for one in expired])
 
 
 @app.command(
@@ -403,9 +402,13 @@ def _read_credentials(path: Path) -> "AzureCredentials":
         is_open = credentials.client_secret and path.stat().st_mode & 0o077
     except OSError as exc:
         raise typer.BadParameter(f"{path}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise typer.BadParameter(f"{path}: not UTF-8") from exc
     except ValidationError as exc:
         mistakes = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors())
         raise typer.BadParameter(f"{path}: {mistakes}") from exc
+    if credentials.model_extra:
+        raise typer.BadParameter(f"{path}: unknown: {', '.join(credentials.model_extra)}")
     if is_open:
         raise typer.BadParameter(f"{path} holds a secret that others can read: chmod 600 {path}")
     return credentials

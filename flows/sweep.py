@@ -5,19 +5,23 @@ from prefect.artifacts import create_markdown_artifact
 
 from blocks.azure_credentials import CredentialsName
 from flows.parallel import Parallel
+from roachmesh.fields import Name
 from tasks.lifeline import Lifeline
 from tasks.sweep import list_expired, report, sweep_one
 
 
 @flow(name="sweep", flow_run_name="sweep {credentials}", persist_result=False)
-def sweep(credentials: CredentialsName = "default") -> None:
+def sweep(credentials: CredentialsName = "default", topologies: list[Name] | None = None) -> None:
     """List what carries our tags and has expired, then delete it; nothing else is touched.
 
     Args:
         credentials: Name of the block Azure Credentials whose subscription is swept; see Blocks.
+        topologies: Names of those that may go if they have expired; all that have when left out.
     """
     with Lifeline(None, last_words=lambda: None):
-        expired = list_expired(credentials)
+        expired = [
+            one for one in list_expired(credentials) if topologies is None or one.topology in topologies
+        ]
         listed = report(expired) or "Nothing has expired."
         create_markdown_artifact(f"```\n{listed}\n```", key="expired", description="What expired, and goes")
 

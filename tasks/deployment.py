@@ -8,6 +8,7 @@ from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.network import NetworkManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from prefect.blocks.core import Block
+from pydantic import ValidationError
 
 from blocks import Artifacts, AzureCredentials, Certificates, DatabasePasswords, KubernetesSecrets, SshKey
 from roachmesh import ssh_keys
@@ -122,11 +123,19 @@ def load_block(kind: type[B], name: str) -> B:
 
     Raises:
         BlockMissing: nobody saved it.
+        Permanent: what is in it cannot be.
     """
+    slug = kind.get_block_type_slug()
     try:
         block = kind.load(name)
+    except RuntimeError as exc:
+        if not isinstance(exc.__cause__, ValidationError):
+            raise
+        mistakes = "; ".join(one["msg"] for one in exc.__cause__.errors())
+        raise Permanent(
+            f"the block {slug}/{name} cannot be: {mistakes}.", advice="Mend it: in the UI under Blocks."
+        ) from None
     except ValueError as exc:
-        slug = kind.get_block_type_slug()
         raise BlockMissing(
             f"Prefect has no block {slug}/{name}.", advice="Save one: in the UI under Blocks."
         ) from exc

@@ -106,7 +106,7 @@ def delete_keys(deployment: Deployment) -> None:
 
 
 def forget(topology: str) -> None:
-    """Delete the blocks with a topology's secrets."""
-    for kind in SECRETS:
+    """Delete the blocks with a topology's secrets; the SSH key last: it tells a sweep whose they are."""
+    for kind in reversed(SECRETS):
         if has_block(kind, topology):
             kind.delete(topology)

@@ -38,6 +38,7 @@ from tasks.runs import (
     is_alive,
     is_over,
     latest,
+    latest_named,
     page,
 )
 from tasks.wait import wait_until
@@ -89,10 +90,14 @@ class Lifeline(AbstractContextManager["Lifeline"]):
             self._end()
 
     def _close_what_died(self, client: SyncPrefectClient) -> None:
-        """Close what dead runs of this topology, and earlier attempts of this one, left "Running"."""
+        """Close what dead runs of this topology, and earlier attempts of this one, left "Running".
+
+        Runs of no single topology are those of this run's name.
+        """
         if self._deployment is None:
-            return
-        earlier = latest(client, self._deployment.plan.topology, FLOWS)
+            earlier = latest_named(client, [self._run.name])
+        else:
+            earlier = latest(client, self._deployment.plan.topology, FLOWS)
         for dead in close_what_died(client, [run for run in earlier if run.id != self._run.id]):
             logger().warning("%s (%s) claimed to run, but its process is gone", dead.name, page(dead.id))
         close_children(client, [self._run.id])

@@ -4,16 +4,35 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
+from azure.core.exceptions import ResourceNotFoundError
+
 from blocks.logger import logger
 from roachmesh import names
+from roachmesh.errors import AzureBusy, AzureRefused
 from roachmesh.inventory import RESOURCE_GROUP, VIRTUAL_MACHINE, Body
 from tasks.azure_errors import azure_errors
-from tasks.azure_resource import OPERATIONS, Clients, delete, owner_of
+from tasks.azure_resource import OPERATIONS, SETTLE_EVERY_S, Clients, delete, owner_of
 from tasks.threads import ask_all
+from tasks.wait import wait_until
 
 DELETE_TIMEOUT_S = 1800.0
 # What says of a group that it has machines of ours, or will go with them.
 MARKS = (names.TAG_SSH_KEY, names.TAG_EXPIRES, names.TAG_NIGHT)
+
+
+def read_group(clients: Clients, name: str) -> Body | None:
+    """Read a resource group in the wire's words; None when there is none."""
+    with azure_errors(name):
+        try:
+            found: Body = clients.resources().resource_groups.get(name).as_dict()
+        except ResourceNotFoundError:
+            return None
+    return found
+
+
+def is_going(group: Body) -> bool:
+    """Tell whether a resource group is being deleted."""
+    return bool(group["properties"]["provisioningState"] == "Deleting")
 
 
 def list_resources(clients: Clients, group: str) -> list[Body]:
@@ -54,11 +73,37 @@ def describe(clients: Clients, topology: str, group: str) -> list[str]:
 def remove(clients: Clients, topology: str, group: Body) -> int:
     """Delete everything of a topology in its resource group; returns how many resources went.
 
-    The group goes as a whole if all that is in it is ours. Otherwise ours go one by one, and it stays.
+    The group goes as a whole if all that is in it is ours. Otherwise ours go one by one, and it stays. What
+    somebody else deletes meanwhile, or a run that died has begun to delete, is waited for: none went then.
 
     Raises:
         AzureRefused: something of somebody else's still uses something of ours.
+        AzureBusy: the deletion that was waited for failed, and the group stands again.
     """
+    name = group["name"]
+    try:
+        if not is_going(group):
+            return _delete_ours(clients, topology, group)
+    except (AzureBusy, AzureRefused):  # a group that goes, or is gone, refuses what is asked of it
+        found = read_group(clients, name)
+        if found and not is_going(found):
+            raise
+    _wait_until_gone(clients, name)
+    return 0
+
+
+def _wait_until_gone(clients: Clients, name: str) -> None:
+    def ended() -> tuple[Body | None] | None:
+        found = read_group(clients, name)
+        return None if found and is_going(found) else (found,)
+
+    what = f"the end of resource group {name}, which is being deleted"
+    (found,) = wait_until(ended, what=what, timeout_s=DELETE_TIMEOUT_S, every_s=SETTLE_EVERY_S)
+    if found:
+        raise AzureBusy("somebody's deletion of it failed, and it stands again.", where=name)
+
+
+def _delete_ours(clients: Clients, topology: str, group: Body) -> int:
     name = group["name"]
     resources = list_resources(clients, name)
     ours = [resource for resource in resources if is_ours(topology, resource, resources)]

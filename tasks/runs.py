@@ -136,7 +136,12 @@ def close_children(client: SyncPrefectClient, flow_run_ids: list[UUID], state: S
 
 def latest(client: SyncPrefectClient, topology: str, verbs: Iterable[str], limit: int = 50) -> list[FlowRun]:
     """Read the latest runs that did one of these to a topology, newest first. Their names tell."""
-    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[f"{verb} {topology}" for verb in verbs]))
+    return latest_named(client, [f"{verb} {topology}" for verb in verbs], limit)
+
+
+def latest_named(client: SyncPrefectClient, names: list[str], limit: int = 50) -> list[FlowRun]:
+    """Read the latest runs of these names, newest first."""
+    wanted = FlowRunFilter(name=FlowRunFilterName(any_=names))
     return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.START_TIME_DESC, limit=limit)
 
 

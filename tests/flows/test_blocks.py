@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from prefect.blocks.core import Block
@@ -52,6 +53,12 @@ def test_a_service_principal_without_a_secret_is_refused() -> None:
         AzureCredentials(subscription_id="s", method="service_principal", tenant_id="t", client_id="c")
 
 
+@pytest.mark.parametrize("method", ["managed_identity", "default"])
+def test_a_secret_that_the_method_would_not_use_is_refused(method: Any) -> None:
+    with pytest.raises(ValidationError, match="a client_secret needs the method service_principal"):
+        AzureCredentials(subscription_id="s", method=method, client_secret=SecretStr("hush"))
+
+
 def test_a_mirror_keeps_the_official_host_as_its_first_folder() -> None:
     official = Artifacts().cockroachdb("v26.2.2")
     mirrored = Artifacts(base_url="https://mirror.example/").cockroachdb("v26.2.2")
@@ -95,7 +102,9 @@ def test_a_pinned_checksum_goes_with_its_file() -> None:
 def test_no_secret_shows_in_a_repr(block: type[Block]) -> None:
     names = ("client_secret", "ca_key", "private_key", "text", "token", "cilium_ca_key", "key")
     secrets = dict.fromkeys(names, "hush")
-    values = {name: secrets.get(name, "plain") for name in block.model_fields if name != "method"}
+    values = {name: secrets.get(name, "plain") for name in block.model_fields} | {
+        "method": "service_principal"
+    }
 
     assert "hush" not in repr(block(**values))
 

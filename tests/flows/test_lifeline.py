@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,13 +16,14 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelling, Crashed
+from prefect.states import Cancelling, Crashed, Running
 
 from tasks import lifeline
 from tasks.deployment import Deployment
 from tasks.lifeline import Lifeline
-from tasks.runs import GONE
+from tasks.runs import ATTEMPT, GONE, HEARD_OF, PROCESS
 from tests.flows.conftest import Cloud
+from tests.flows.test_overlap import dead_process, states_of, unfinished
 
 ENDS_WITHIN_S = 15.0
 
@@ -121,6 +124,25 @@ def test_a_worker_that_reports_a_dead_process_twice_is_contradicted(
     run_until(cloud.deployment(name="reported"), left, report)
 
     assert seen == ["Running"]
+
+
+@pytest.mark.usefixtures("prefect")
+def test_a_run_of_no_single_topology_closes_what_a_dead_one_of_its_name_left() -> None:
+    @flow(name="sweep", flow_run_name="sweep dead")
+    def sweeping() -> None:
+        with Lifeline(None, last_words=lambda: None):
+            pass
+
+    with get_client(sync_client=True) as client:
+        dead = client.create_flow_run(sweeping, name="sweep dead", state=Running())
+        client.create_task_run(unfinished, dead.id, dynamic_key="1", state=Running())
+        heard_of = datetime.now(UTC).isoformat()
+        labels: Any = {ATTEMPT: dead.run_count, PROCESS: dead_process(), HEARD_OF: heard_of}
+        client.update_flow_run_labels(dead.id, labels)
+
+    sweeping()
+
+    assert states_of(dead) == {"Crashed"}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
