@@ -28,6 +28,7 @@ from roachmesh.drift import Finding
 from roachmesh.errors import DatabaseFailed, GateFailed
 from tasks import certificate_drift, cockroachdb
 from tasks.certificate_drift import survey_certificates
+from tasks.runs import latest
 from tests.flows.conftest import Cloud
 
 FILES = sorted(Path("docs/automations").glob("*.yaml"))
@@ -117,7 +118,7 @@ def test_a_run_that_waits_for_an_answer_too_long_is_reminded_of_once_and_an_answ
 
     run(answered, "answered")
     with get_client(sync_client=True) as client:
-        [suspended] = [one for one in client.read_flow_runs(limit=5) if one.name == "deploy answered"]
+        [suspended] = latest(client, "answered", ["deploy"])
         client.set_flow_run_state(suspended.id, Failed(message="rejected"), force=True)
     run(waiting, "waiting")
 
