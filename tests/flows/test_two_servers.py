@@ -113,7 +113,7 @@ def test_the_second_server_is_refused_by_every_verb_and_changes_nothing(
                 run()
             said = str(refused.value)
             assert f"its SSH key is {one.fingerprint}, the one here is none" in said, verb
-            assert f"save its blocks ssh-key/{plan.topology}" in said, verb
+            assert f"save its blocks named {plan.topology} here: ssh-key" in said, verb
             assert f"az group delete -n {plan.resource_group}" in said, verb
 
     assert cloud.writes_during(all_verbs) == []
