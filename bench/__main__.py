@@ -36,8 +36,8 @@ def main() -> int:
     down(INSTANCE)  # what one left that was killed
     # Prefect reads its settings when it is imported, so they must stand before that.
     INSTANCE.prefect_home.mkdir(parents=True, exist_ok=True)
-    os.environ.update(INSTANCE.client_environment(), PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="WARNING")
-    os.environ.update(INSTANCE.mark)
+    os.environ.update(INSTANCE.mark | INSTANCE.client_environment())
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
     from bench import picture
     from bench.az import measure_az
     from bench.measurement import measure

@@ -79,7 +79,7 @@ def markdown(plan: Plan, tonight: Night, earlier: Sequence[Night], cost: Cost, s
             f"# {plan.topology}: {tonight.began:%Y-%m-%d %H:%M} UTC, {tonight.verdict}",
             *_failures(tonight),
             *_left(plan, tonight),
-            f"Planned: CockroachDB {plan.cockroachdb.version} on {len(plan.nodes)} nodes: {_regions(plan)}.",
+            f"Planned: CockroachDB {plan.cockroachdb.version} on {_nodes(plan)}: {_regions(plan)}.",
             "## Stages",
             _stages(tonight, earlier),
             "## Trend",
@@ -97,6 +97,10 @@ def _failures(night: Night) -> list[str]:
         for stage in night.stages
         if stage.outcome == "failed"
     ]
+
+
+def _nodes(plan: Plan) -> str:
+    return "1 node" if len(plan.nodes) == 1 else f"{len(plan.nodes)} nodes"
 
 
 def _left(plan: Plan, night: Night) -> list[str]:

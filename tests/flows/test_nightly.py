@@ -110,7 +110,7 @@ def test_it_clears_away_deploys_verifies_and_destroys_under_a_name_of_its_own(
     assert {given.expires is not None for given in stages.seen} == {True}
     said = report(run_id)
     assert "UTC, well" in said
-    assert "on 1 nodes: eastus (plain machines, 1)" in said
+    assert "on 1 node: eastus (plain machines, 1)" in said
     assert "USD an hour by Azure's list prices" in said
 
 
