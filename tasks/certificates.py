@@ -14,7 +14,10 @@ Halves = tuple[str | None, str | None]  # certificate, public half of the key, b
 
 
 def of_root(block: Certificates, lifetime: timedelta = ROOTS_LIFETIME) -> dict[str, str]:
-    """Issue a certificate to SQL's root; gives the texts by the names that `cockroach` looks for."""
+    """Issue a certificate to SQL's root; gives authority, certificate and key, in this order.
+
+    They stand under the names that `cockroach` looks for.
+    """
     issued = block.issue(client_purpose("root"), lifetime)
     return {
         "ca.crt": block.ca_certificate,
